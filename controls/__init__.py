@@ -1,0 +1,93 @@
+"""Statistical controls for interpretability: would your probe have found it anyway?
+
+``measure`` puts a probe beside its controls and says how much of the score survives, with what
+certainty. See ``controls --help`` and the docs for the map from question to control.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from controls import metrics as metrics
+    from controls import probes as probes
+    from controls import testing as testing
+    from controls.core.compose import compose as compose
+    from controls.core.control import Control as Control
+    from controls.core.control import IndexControl as IndexControl
+    from controls.core.control import LabelControl as LabelControl
+    from controls.core.errors import CannotControl as CannotControl
+    from controls.core.errors import ControlsError as ControlsError
+    from controls.core.errors import ControlsWarning as ControlsWarning
+    from controls.core.errors import InputError as InputError
+    from controls.core.errors import TrainerError as TrainerError
+    from controls.core.problem import Problem as Problem
+    from controls.core.problem import Source as Source
+    from controls.core.result import Comparison as Comparison
+    from controls.core.result import Estimate as Estimate
+    from controls.core.result import Result as Result
+    from controls.core.result import Sweep as Sweep
+    from controls.core.study import Study as Study
+    from controls.core.trainer import BatchTrainer as BatchTrainer
+    from controls.core.trainer import Trainer as Trainer
+    from controls.experiment import correct as correct
+    from controls.experiment import load as load
+    from controls.experiment import measure as measure
+    from controls.experiment import plan as plan
+    from controls.experiment import sweep as sweep
+    from controls.generators.labels import ControlTask as ControlTask
+    from controls.generators.labels import FlipSigns as FlipSigns
+    from controls.generators.labels import ResampleLabels as ResampleLabels
+    from controls.generators.labels import ShuffleLabels as ShuffleLabels
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "metrics": "",
+    "probes": "",
+    "testing": "",
+    "compose": "core.compose",
+    "Control": "core.control",
+    "IndexControl": "core.control",
+    "LabelControl": "core.control",
+    "CannotControl": "core.errors",
+    "ControlsError": "core.errors",
+    "ControlsWarning": "core.errors",
+    "InputError": "core.errors",
+    "TrainerError": "core.errors",
+    "Problem": "core.problem",
+    "Source": "core.problem",
+    "Comparison": "core.result",
+    "Estimate": "core.result",
+    "Result": "core.result",
+    "Sweep": "core.result",
+    "Study": "core.study",
+    "BatchTrainer": "core.trainer",
+    "Trainer": "core.trainer",
+    "correct": "experiment",
+    "load": "experiment",
+    "measure": "experiment",
+    "plan": "experiment",
+    "sweep": "experiment",
+    "ControlTask": "generators.labels",
+    "FlipSigns": "generators.labels",
+    "ResampleLabels": "generators.labels",
+    "ShuffleLabels": "generators.labels",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``import controls`` stays light."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'controls' has no attribute {name!r}")
+    home = _HOME[name]
+    value = getattr(import_module(f"controls.{home}"), name) if home else import_module(f"controls.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

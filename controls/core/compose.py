@@ -1,0 +1,120 @@
+"""compose: the control that applies one control after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from controls.core.control import Control, Inference
+from controls.core.errors import InputError, InputTypeError
+from controls.core.exchangeability import IndexExchangeability
+from controls.core.orbit import Orbit
+from controls.core.problem import Problem
+from controls.core.properties import Property
+
+
+@final
+@dataclass(frozen=True)
+class Composed(Control):
+    """Applies its parts from left to right. Made by :func:`compose`."""
+
+    parts: tuple[Control, ...]
+
+    @property
+    def level(self) -> str:  # type: ignore[override]
+        """The outermost level that a part changes."""
+        order = ("labels", "inputs", "weights", "activations", "finding")
+        return min((part.level for part in self.parts), key=order.index)
+
+    @property
+    def _widest(self) -> Control | None:
+        """The part whose group of rearrangements contains those of all others, if there is one.
+
+        A uniform draw from a group, before or after any fixed or random element of it, is uniform
+        over that group: then the composition is as exact as its widest part.
+        """
+        groups = [getattr(part, "restriction", None) for part in self.parts]
+        known = [group for group in groups if isinstance(group, IndexExchangeability)]
+        for part, group in zip(self.parts, known, strict=False):
+            if len(known) == len(groups) and all(group.contains(other) for other in known):
+                return part
+        return None
+
+    @property
+    def inference(self) -> Inference:
+        """Exact only where the composition is uniform over one group."""
+        return "ensemble" if self._widest is None else self._widest.inference
+
+    @property
+    def null(self) -> str:
+        """The nulls of the parts, together."""
+        return " And then: ".join(part.null for part in self.parts)
+
+    @property
+    def licenses(self) -> str:
+        """What surviving the composition licenses one to say."""
+        return " Together with: ".join(part.licenses for part in self.parts)
+
+    @property
+    def name(self) -> str:
+        """The names of the parts, in the order in which they are applied."""
+        return " then ".join(part.name for part in self.parts)
+
+    @property
+    def preserves(self) -> tuple[Property, ...]:
+        """What every part preserves."""
+        first, *others = self.parts
+        return tuple(kept for kept in first.preserves if all(kept in part.preserves for part in others))
+
+    @property
+    def destroys(self) -> tuple[Property, ...]:
+        """What the last part destroys, and whatever earlier parts destroyed."""
+        return tuple(dict.fromkeys(gone for part in self.parts for gone in part.destroys))
+
+    def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return the problem after every part, each with a stream of its own."""
+        for part, stream in zip(self.parts, rng.spawn(len(self.parts)), strict=True):
+            problem = part.draw(problem, stream)
+        return problem
+
+    def check(self, problem: Problem) -> None:
+        """Raise what any part raises."""
+        for part in self.parts:
+            part.check(problem)
+
+    def orbit(self, problem: Problem) -> Orbit | None:
+        """Return the widest part's distinct draws, where there is a widest part."""
+        return None if self._widest is None else self._widest.orbit(problem)
+
+    def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
+        """Return the caveats of all parts."""
+        return tuple(caveat for part in self.parts for caveat in part.caveats(problem, rng))
+
+
+def compose(*controls: Control) -> Composed:
+    """Return the control that applies ``controls`` from left to right.
+
+    Its inference is "ensemble" unless the composed draw is uniform over one group that leaves the
+    null invariant (as when one part's rearrangements include all of the other's).
+
+    Parameters
+    ----------
+    *controls : Control
+        Two or more.
+
+    Examples
+    --------
+    >>> import controls as ct
+    >>> ct.compose(ct.ShuffleLabels(within="document"), ct.ShuffleLabels()).inference
+    'exact'
+    >>> ct.compose(ct.ControlTask(per="word"), ct.ShuffleLabels(within="document")).inference
+    'ensemble'
+    """
+    if len(controls) < 2:
+        raise InputError(f"compose needs at least two controls, got {len(controls)}.")
+    for control in controls:
+        if not isinstance(control, Control):
+            raise InputTypeError(f"compose takes controls, got {type(control).__name__}.")
+    return Composed(tuple(controls))

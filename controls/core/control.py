@@ -1,0 +1,115 @@
+"""Control: draws a changed problem that keeps some properties of the observed one and destroys one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from controls.core.orbit import Orbit
+from controls.core.problem import Problem
+from controls.core.properties import Property
+
+Level = Literal["labels", "inputs", "weights", "activations", "finding"]
+Inference = Literal["exact", "ensemble"]
+
+
+class Control(ABC):
+    """Draws a changed problem. Concrete controls are frozen dataclasses.
+
+    A control states its ``level``, what it ``preserves`` and ``destroys`` (properties that the test
+    kit executes), its ``null`` hypothesis as one sentence, what surviving it ``licenses`` one to
+    say, and its ``inference``: "exact" (under the null, observed and draws are exchangeable) or
+    "ensemble" (p is the rank among draws of a stated ensemble).
+    """
+
+    level: ClassVar[Level]
+
+    @property
+    @abstractmethod
+    def inference(self) -> Inference:
+        """Whether p-values are exact under the null, or ranks among an ensemble."""
+
+    @property
+    @abstractmethod
+    def null(self) -> str:
+        """The null hypothesis, as one sentence."""
+
+    @property
+    @abstractmethod
+    def licenses(self) -> str:
+        """What surviving this control licenses one to say, as one sentence."""
+
+    @property
+    @abstractmethod
+    def preserves(self) -> tuple[Property, ...]:
+        """The properties that every draw shares with the problem."""
+
+    @property
+    @abstractmethod
+    def destroys(self) -> tuple[Property, ...]:
+        """The properties that draws have by chance only."""
+
+    @property
+    def name(self) -> str:
+        """The control's name: that of its class."""
+        return type(self).__name__
+
+    @abstractmethod
+    def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return a changed copy of the problem; the problem itself stays as it is."""
+
+    def check(self, problem: Problem) -> None:  # noqa: B027 - most controls can draw from anything
+        """Raise InputError or CannotControl where this control cannot say anything about the problem."""
+
+    def orbit(self, problem: Problem) -> Orbit | None:
+        """Return the distinct draws, where they can be counted; None where draws are endless."""
+        return None
+
+    def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
+        """Return the reasons why draws and observed are not exchangeable on this problem, in words."""
+        return ()
+
+    def integrity(self, problem: Problem, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+        """Return named figures about one split that help to read this control's scores."""
+        return {}
+
+
+class LabelControl(Control):
+    """A control on labels: everything else stays, so many draws can share one fit of the activations."""
+
+    level: ClassVar[Level] = "labels"
+
+    @abstractmethod
+    def relabel(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
+        """Return labels of shape (n,), drawn."""
+
+    def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return the problem with drawn labels."""
+        return problem.with_labels(self.relabel(problem, rng))
+
+
+class IndexControl(LabelControl):
+    """A control on labels that only returns row indices; the rest is written here, once."""
+
+    @abstractmethod
+    def order(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
+        """Return row indices of shape (n,): row i takes the label of row order[i]."""
+
+    def relabel(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
+        """Return the labels in the drawn order."""
+        return np.asarray(problem.labels)[self.order(problem, rng)]
+
+
+def describe(control: Any) -> str:
+    """Return a control as it would be typed, without parameters at their defaults."""
+    from dataclasses import MISSING, fields
+
+    shown = []
+    for item in fields(control):
+        value = getattr(control, item.name)
+        default = item.default if item.default is not MISSING else None
+        if value != default:
+            shown.append(f"{item.name}={value!r}")
+    return f"{type(control).__name__}({', '.join(shown)})"

@@ -1,0 +1,70 @@
+"""Metric: scores what a trainer found. Higher is better; losses are negated and named neg_…."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from controls.core.trainer import Output, Task
+
+
+class Metric(ABC):
+    """Something that scores findings, with a name; higher is better."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name to print; that of scikit-learn where there is one."""
+
+    @property
+    def task(self) -> Task | None:
+        """What kind of labels it is for; None where either."""
+        return None
+
+
+class ColumnMetric(Metric):
+    """A metric of predictions, vectorised over label columns."""
+
+    @property
+    @abstractmethod
+    def needs(self) -> str:
+        """Which prediction it reads: "labels", "scores" or "probabilities"."""
+
+    @abstractmethod
+    def score(self, truth: np.ndarray, output: Output) -> np.ndarray:
+        """Return the score of each column, shape (B,); NaN where it is not defined."""
+
+    def without_units(self, truth: np.ndarray, output: Output, units: np.ndarray) -> np.ndarray | None:
+        """Return the score of each column with each unit left out, shape (G, B).
+
+        ``units`` are codes 0 … G−1 of the m rows. None where the metric has no such form: then
+        whole units are resampled.
+        """
+        return None
+
+    def defined(self, class_counts: np.ndarray) -> np.ndarray:
+        """Whether the score is defined on test rows with these class counts (C, B); shape (B,)."""
+        return np.ones(class_counts.shape[1], dtype=bool)
+
+
+@final
+@dataclass(frozen=True)
+class FindingMetric(Metric):
+    """A user's ``function(finding, problem)``: a number, or one number per row (whose mean is the score)."""
+
+    function: Callable[..., Any]
+    label: str
+    sign: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The function's name, with neg_ for a loss."""
+        return self.label if self.sign > 0 else f"neg_{self.label}"
+
+    def __call__(self, finding: Any, problem: Any) -> np.ndarray:
+        """Return the signed score (0-d) or the signed scores per row (n,)."""
+        return self.sign * np.asarray(self.function(finding, problem), dtype=np.float64)

@@ -1,0 +1,178 @@
+"""The checks at the door: anything array-like in, a clean read-only numpy array out, or one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from controls.core.errors import InputError, InputTypeError
+
+_CHUNK = 1 << 22  # elements looked at in one go when NaN is searched for
+
+
+def as_numpy(value: Any, name: str) -> np.ndarray:
+    """Return ``value`` (numpy, torch, pandas, polars, list) as a numpy array, without a copy where possible."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
+        raise InputError(f"{name} must have no masked values, got {int(np.ma.count_masked(value))}; drop those rows.")
+    if hasattr(value, "detach") and hasattr(value, "cpu"):  # a torch tensor, recognised without importing torch
+        tensor = value.detach().cpu()
+        if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
+            tensor = tensor.float()
+        return tensor.numpy()
+    if hasattr(value, "to_numpy"):
+        return np.asarray(value.to_numpy())
+    if hasattr(value, "toarray"):
+        raise InputTypeError(
+            f"{name} must be a dense array, got a sparse {type(value).__name__}; pass {name}.toarray()."
+        )
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InputTypeError(f"{name} must be an array, got {type(value).__name__} ({error}).") from error
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view of ``array`` that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def as_activations(value: Any, name: str = "activations") -> np.ndarray:
+    """Return activations as a finite, floating (n, d) array; raise InputError in one sentence otherwise."""
+    array = as_numpy(value, name)
+    if array.ndim != 2:
+        raise InputError(
+            f"{name} must have two dimensions (n rows, d features), got shape {array.shape}; "
+            "pool or flatten the other dimensions, or reshape(-1, 1) for one feature."
+        )
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise InputError(f"{name} must not be empty, got shape {array.shape}.")
+    array = _as_float(array, name)
+    _refuse_non_finite(array, name)
+    return read_only(array)
+
+
+def _as_float(array: np.ndarray, name: str) -> np.ndarray:
+    if array.dtype.kind == "O":
+        try:
+            if any(isinstance(value, str) for value in array.flat):  # astype would read "1.5" as a number
+                raise TypeError("text")
+            return array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputTypeError(f"{name} must hold numbers, got {error}; encode text before.") from error
+    if array.dtype.kind not in "fiub":
+        raise InputTypeError(
+            f"{name} must hold numbers, got dtype {array.dtype} (first value {array.flat[0]!r}); encode it before."
+        )
+    if array.dtype.kind != "f":
+        return array.astype(np.float64)
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+
+
+def _refuse_non_finite(array: np.ndarray, name: str) -> None:
+    """Raise with how many values are not finite and where the first one is; reads in chunks."""
+    rows = max(1, _CHUNK // max(1, array.shape[1] if array.ndim == 2 else 1))
+    bad, first = 0, None
+    for start in range(0, len(array), rows):
+        finite = np.isfinite(array[start : start + rows])
+        if not finite.all():
+            bad += int(finite.size - finite.sum())
+            if first is None:
+                where = np.argwhere(~finite)[0]
+                first = (start + int(where[0]), *map(int, where[1:]))
+    if first is None:
+        return
+    place = f"row {first[0]}" + (f", column {first[1]}" if len(first) > 1 else "")
+    raise InputError(
+        f"{name} must be finite, got {bad} NaN or infinite value{'s' if bad > 1 else ''}, the first at {place}; "
+        "drop or impute those rows."
+    )
+
+
+def as_labels(value: Any, n: int, name: str = "labels") -> np.ndarray:
+    """Return labels as a clean (n,) or (n, k) array of numbers, booleans or strings."""
+    array = as_numpy(value, name)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim not in (1, 2):
+        raise InputError(f"{name} must have shape (n,) or (n, k), got {array.shape}.")
+    if array.ndim == 2 and array.shape[1] == 0:
+        raise InputError(f"{name} must not be empty, got shape {array.shape}.")
+    if len(array) != n:
+        raise InputError(f"{name} must have one entry per row of activations ({n}), got {len(array)}.")
+    if array.dtype.kind == "O":
+        array = _from_objects(array, name)
+    if array.dtype.kind not in "fiubU":
+        raise InputTypeError(f"{name} must hold numbers, booleans or strings, got dtype {array.dtype}.")
+    if array.dtype.kind == "f":
+        array = array.astype(np.float64)
+        _refuse_non_finite(array, name)
+    return read_only(array)
+
+
+def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
+    flat = array.ravel()
+    missing = [i for i, value in enumerate(flat) if _is_missing(value)]
+    if missing:
+        row = missing[0] // (len(flat) // len(array))
+        raise InputError(
+            f"{name} must have no missing values, got {len(missing)}, the first at row {row}; drop those rows."
+        )
+    if all(isinstance(value, (bool, np.bool_)) for value in flat):
+        return array.astype(bool)
+    if all(isinstance(value, (int, float, np.number)) for value in flat):
+        return np.asarray(array.tolist())
+    if all(isinstance(value, str) for value in flat):
+        return array.astype(str)
+    kinds = ", ".join(sorted({type(value).__name__ for value in flat}))
+    raise InputTypeError(f"{name} must hold numbers, booleans or strings, got a mixture or others: {kinds}; convert it.")
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, or the NA of pandas (which cannot be compared)."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(np.any(value != value))
+
+
+def as_group(value: Any, n: int, name: str) -> np.ndarray:
+    """Return a group column as an (n,) array; missing values are refused."""
+    array = as_numpy(value, name)
+    if array.ndim != 1 or len(array) != n:
+        raise InputError(f"{name} must be a column with one entry per row ({n}), got shape {array.shape}.")
+    if array.dtype.kind == "O":
+        array = _from_objects(array, name)
+    if array.dtype.kind == "f":
+        _refuse_non_finite(array, name)
+    return read_only(array)
+
+
+def whole_number(value: Any, name: str, *, low: int) -> int:
+    """Return ``value`` as an int of at least ``low``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InputTypeError(f"{name} must be a whole number, got {value!r}.")
+    if value < low:
+        raise InputError(f"{name} must be at least {low}, got {value}.")
+    return int(value)
+
+
+def real_number(value: Any, name: str, *, low: float, high: float, open_ends: bool = True) -> float:
+    """Return ``value`` as a float between ``low`` and ``high``."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise InputTypeError(f"{name} must be a number, got {value!r}.")
+    inside = low < value < high if open_ends else low <= value <= high
+    if not inside:
+        words = (
+            f"between {low:g} and {high:g}"
+            if high < float("inf")
+            else f"{'above' if open_ends else 'at least'} {low:g}"
+        )
+        raise InputError(f"{name} must be {words}, got {value!r}.")
+    return float(value)
+
+
+def one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of the allowed words."""
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+    return str(value)

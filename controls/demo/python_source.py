@@ -1,0 +1,62 @@
+"""The demo's two questions to MiniLM about source code: roles of names, and where a file stands."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controls.core.problem import Problem
+from controls.demo import minilm
+from controls.demo.corpus import read_library
+from controls.demo.stage import Stage
+from controls.generators.labels import ControlTask, ShuffleLabels
+
+
+def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = None) -> list[Stage]:
+    """Return the two stages on the standard library's own source.
+
+    Names: what role does each name play? Units are files. Files: does a file stand in a package?
+    Units are packages (a top-level module is one of its own), since files of one package share
+    authors and habits.
+    """
+    files = read_library()
+    chunks = minilm.chunks_of(files)
+    reading = minilm.read(chunks, len(files), progress=progress)
+    names = Problem(
+        reading.names,
+        np.array([token.role for token in reading.tokens]),
+        groups={
+            "file": np.array([file.path for file in files])[reading.file_of],
+            "word": np.array([token.text for token in reading.tokens]),
+        },
+        unit="file",
+    )
+    whole_files = Problem(
+        reading.files,
+        np.array([file.in_package for file in files]),
+        groups={"file": [file.path for file in files], "package": [file.package for file in files]},
+        unit="package",
+    )
+    return [
+        Stage(
+            name="roles",
+            title="The role of a name in Python source, read from MiniLM",
+            question="Does MiniLM know what a name does in code (definition, parameter, call …)?",
+            concept="the role of a name",
+            kind="word",
+            problem=names,
+            controls=(ShuffleLabels(within="file"), ControlTask(per="word")),
+            scoring="accuracy",
+            draws=draws,
+        ),
+        Stage(
+            name="files",
+            title="Whether a file stands in a package, read from MiniLM",
+            question="Does the mean over a file's tokens tell whether the file stands in a package?",
+            concept="whether a file stands in a package",
+            kind="package",
+            problem=whole_files,
+            controls=(ShuffleLabels(whole="package"),),
+            scoring="roc_auc",
+            draws=file_draws,
+        ),
+    ]

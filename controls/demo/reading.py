@@ -1,0 +1,85 @@
+"""What a sweep says, in plain sentences: a function of its results alone."""
+
+from __future__ import annotations
+
+from controls.core.result import Comparison, Result, Sweep, Verdict
+
+_SHUFFLE = "ShuffleLabels"
+_TASK = "ControlTask"
+
+
+def read_aloud(sweep: Sweep, *, concept: str, kind: str) -> list[str]:
+    """Return one sentence per site and control, and a last one on what a shuffle alone would have missed.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Its verdicts and numbers choose the sentences.
+    concept : str
+        What the probe was to read, such as "the role of a name".
+    kind : str
+        What a control task gives random labels to, such as "word".
+
+    Returns
+    -------
+    list of str
+    """
+    lines = [
+        f"At {site}, the finding {_sentence(comparison, concept, kind)}"
+        for site, result in sweep.results.items()
+        for comparison in result.comparisons
+    ]
+    missed = [site for site, result in sweep.results.items() if _only_shuffle_passed(result)]
+    if missed:
+        lines.append(
+            f"Beside shuffled labels alone, {_listed(missed)} would have passed as knowing {concept}; "
+            "the control task does not let it pass."
+        )
+    return lines
+
+
+def _sentence(comparison: Comparison, concept: str, kind: str) -> str:
+    numbers = f"({comparison.score:.3f} against {comparison.control_mean:.3f})"
+    what = {_SHUFFLE: "shuffled labels", _TASK: "its control task"}.get(comparison.control, comparison.description)
+    match comparison.verdict:
+        case Verdict.SELECTIVE:
+            return f"beats {what} {numbers}: {_gain(comparison.control, concept, kind)}."
+        case Verdict.WORSE:
+            return f"loses to {what} {numbers}: {_loss(comparison.control, concept, kind)}."
+        case Verdict.NEGLIGIBLE:
+            return f"beats {what} {numbers}, but by less than what was said to matter."
+        case Verdict.EQUIVALENT:
+            return f"is as good as {what} {numbers}: {concept} adds nothing to it that was said to matter."
+        case _:
+            return f"cannot be told from {what} {numbers}: {_doubt(comparison.control, concept, kind)}."
+
+
+def _gain(control: str, concept: str, kind: str) -> str:
+    if control == _TASK:
+        return f"more of {concept} can be read here than a probe could memorise {kind} by {kind}"
+    return f"the activations carry information about {concept}"
+
+
+def _loss(control: str, concept: str, kind: str) -> str:
+    if control == _TASK:
+        return (
+            f"a probe here learns arbitrary labels of a {kind} better than {concept}, so it knows the {kind}, "
+            "and nothing beyond that is shown"
+        )
+    return f"the probe reads {concept} worse than chance, which asks for an explanation"
+
+
+def _doubt(control: str, concept: str, kind: str) -> str:
+    if control == _TASK:
+        return f"knowing the {kind} may be all there is"
+    return f"nothing is shown here about {concept}"
+
+
+def _only_shuffle_passed(result: Result) -> bool:
+    verdicts = {comparison.control: comparison.verdict for comparison in result.comparisons}
+    passed = verdicts.get(_SHUFFLE) is Verdict.SELECTIVE
+    return passed and verdicts.get(_TASK, Verdict.SELECTIVE) is not Verdict.SELECTIVE
+
+
+def _listed(sites: list[str]) -> str:
+    return sites[0] if len(sites) == 1 else f"{', '.join(sites[:-1])} and {sites[-1]} each"

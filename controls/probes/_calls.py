@@ -1,0 +1,23 @@
+"""Calls of other people's code, whose failures are said in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from controls.core.errors import ControlsError, TrainerError
+
+
+def name_of(value: Any) -> str:
+    """Return the name of a function, or of an object's class."""
+    return getattr(value, "__name__", None) or type(value).__name__
+
+
+def call(what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return ``function(*args)``; raise TrainerError, with the cause, where it fails."""
+    try:
+        return function(*args, **kwargs)
+    except ControlsError:
+        raise
+    except Exception as error:
+        raise TrainerError(f"{what} failed with {type(error).__name__}: {error}") from error

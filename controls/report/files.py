@@ -1,0 +1,91 @@
+"""Records as files: versioned JSON to and fro, and writing that leaves either the old file or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from controls.core.errors import InputError, InputTypeError
+from controls.core.result import Result, Sweep
+from controls.report.schema import RESULT, SWEEP, ResultModel, SweepModel, to_model
+
+_MODELS: dict[str, type[ResultModel] | type[SweepModel]] = {RESULT: ResultModel, SWEEP: SweepModel}
+
+
+def to_json(record: Result | Sweep) -> str:
+    """Return a record as versioned JSON."""
+    schema = RESULT if isinstance(record, Result) else SWEEP
+    content = {"schema": schema, **to_model(record).model_dump(mode="json")}
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(text_or_path: str | Path) -> Result | Sweep:
+    """Return the record that a JSON text, or the file at a path, holds."""
+    text, origin = _text_of(text_or_path)
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{origin} must be JSON written by result.to_json(), but it cannot be read: {error}.") from None
+    model = _model_for(content, origin)
+    try:
+        return model.model_validate({name: part for name, part in content.items() if name != "schema"}).record()
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{origin} says it is {content['schema']!r}, but its field {place!r} does not fit ({first['msg']}); "
+            "write the file again with result.to_json()."
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one step: a reader, or a crash, finds the old file or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            f"{str(path)!r} cannot be written ({error.strerror or error}); give a place where files can be written."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)  # still there only where writing or replacing failed
+
+
+def _text_of(text_or_path: str | Path) -> tuple[str, str]:
+    if isinstance(text_or_path, str) and text_or_path.lstrip()[:1] in ("{", "["):
+        return text_or_path, "the text"
+    if not isinstance(text_or_path, (str, os.PathLike)):
+        raise InputTypeError(f"text_or_path must be JSON text or a path, got {type(text_or_path).__name__}.")
+    path = Path(text_or_path)
+    if path.is_dir():
+        path = path / "result.json"
+    try:
+        return path.read_text(encoding="utf-8"), f"the file {str(path)!r}"
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(
+            f"text_or_path must be JSON text or the path of a file that can be read, got {str(path)!r} ({error})."
+        ) from error
+
+
+def _model_for(content: Any, origin: str) -> type[ResultModel] | type[SweepModel]:
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema in _MODELS:
+        return _MODELS[schema]
+    known = " or ".join(map(repr, _MODELS))
+    if not isinstance(schema, str) or not schema.startswith(("controls.result/", "controls.sweep/")):
+        got = "none" if schema is None else repr(schema)
+        raise InputError(f"{origin} is not a result of this library: its schema must be {known}, got {got}.")
+    raise InputError(
+        f"{origin} has schema {schema!r}, which this version cannot read (it reads {known}); "
+        "upgrade controls to read a newer file."
+    )

@@ -1,0 +1,170 @@
+"""The file format of records: pydantic models, one per record. A change of a field here is a new version."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+from controls.core.result import ClaimVerdict, Comparison, Estimate, Provenance, Result, Sweep, Verdict
+
+RESULT = "controls.result/1"
+SWEEP = "controls.sweep/1"
+
+Number = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    PlainSerializer(lambda value: value if math.isfinite(value) else None),
+]
+"""JSON has neither NaN nor infinity: both are written as null, and null is read as NaN."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    def _values(self) -> dict[str, Any]:
+        return {name: _record(getattr(self, name)) for name in type(self).model_fields}
+
+
+class EstimateModel(_Model):
+    """An Estimate in a file."""
+
+    value: Number
+    low: Number
+    high: Number
+    level: Number
+    standard_error: Number
+    df: Number
+    target: str
+    approximate: bool
+
+    def record(self) -> Estimate:
+        """Return the record."""
+        return Estimate(**self._values())
+
+
+class ComparisonModel(_Model):
+    """A Comparison in a file."""
+
+    control: str
+    description: str
+    level: str
+    score: Number
+    control_scores: list[Number]
+    control_mean: Number
+    selectivity: EstimateModel
+    bounds: tuple[Number, Number]
+    p_value: Number
+    p_lower: Number
+    p_floor: Number
+    p_interval: tuple[Number, Number] | None
+    claim_p: Number
+    draws: int
+    enumerated: bool
+    log_relabelings: float | None
+    inference: Literal["exact", "ensemble"]
+    caveats: tuple[str, ...]
+    verdict: Verdict
+    reason: str
+    preserves: tuple[str, ...]
+    destroys: tuple[str, ...]
+    null: str
+    licenses: str
+    licensed: bool
+    integrity: dict[str, Number]
+
+    def record(self) -> Comparison:
+        """Return the record."""
+        values = self._values()
+        return Comparison(**{**values, "control_scores": np.array(self.control_scores, dtype=np.float64)})
+
+
+class ProvenanceModel(_Model):
+    """A Provenance in a file."""
+
+    study_key: str | None
+    data_key: str
+    seed: int
+    versions: dict[str, str]
+    n: int
+    d: int
+    unit: str
+    n_units: int
+    folds: str
+    trainer: str
+    plan: str
+    threads: int
+    started: str
+    seconds: Number
+
+    def record(self) -> Provenance:
+        """Return the record."""
+        return Provenance(**self._values())
+
+
+class ResultModel(_Model):
+    """A Result in a file."""
+
+    title: str
+    metric: str
+    score: Number
+    score_estimate: EstimateModel
+    fold_scores: tuple[Number, ...]
+    comparisons: tuple[ComparisonModel, ...]
+    verdict: ClaimVerdict
+    reason: str
+    alpha: float
+    smallest_effect: float
+    target: str
+    notes: tuple[str, ...]
+    provenance: ProvenanceModel
+
+    def record(self) -> Result:
+        """Return the record."""
+        return Result(**self._values())
+
+
+class SweepModel(_Model):
+    """A Sweep in a file."""
+
+    title: str
+    results: dict[str, ResultModel]
+    adjusted_p: dict[str, dict[str, Number]]
+    alpha: float
+
+    def record(self) -> Sweep:
+        """Return the record."""
+        return Sweep(**self._values())
+
+
+def to_model(record: Result | Sweep) -> ResultModel | SweepModel:
+    """Return the model of a record."""
+    kind = ResultModel if isinstance(record, Result) else SweepModel
+    return kind.model_validate(_plain(record))
+
+
+def _plain(value: Any) -> Any:
+    """Return nested records, mappings and arrays as built-in types."""
+    if is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def _record(value: Any) -> Any:
+    """Return models as records, also inside tuples and mappings."""
+    if isinstance(value, _Model):
+        return value.record()  # type: ignore[attr-defined]
+    if isinstance(value, tuple):
+        return tuple(_record(part) for part in value)
+    return {name: _record(part) for name, part in value.items()} if isinstance(value, dict) else value

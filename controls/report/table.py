@@ -1,0 +1,154 @@
+"""A record as a table for the terminal, and as plain text. Text of users is never read as markup."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from controls.core.result import ClaimVerdict, Comparison, Result, Sweep, Verdict
+from controls.report import words
+from controls.report.format import number, percent
+
+_STYLES = {
+    Verdict.SELECTIVE: "bold green",
+    Verdict.NEGLIGIBLE: "yellow",
+    Verdict.EQUIVALENT: "yellow",
+    Verdict.WORSE: "bold red",
+    Verdict.INCONCLUSIVE: "yellow",
+    ClaimVerdict.HOLDS: "bold green",
+    ClaimVerdict.FAILS: "bold red",
+    ClaimVerdict.UNDECIDED: "bold yellow",
+}
+
+
+def text(record: Result | Sweep, width: int) -> str:
+    """Return a record as plain text of at most ``width`` columns, without colours."""
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=False,
+        force_jupyter=False,
+        color_system=None,
+        legacy_windows=False,
+    )
+    show(record, console)
+    written = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in written.splitlines())
+
+
+def show(record: Result | Sweep, console: Console) -> None:
+    """Print a record to a console."""
+    parts = _result(record) if isinstance(record, Result) else _sweep(record)
+    console.print(Group(*parts), markup=False, highlight=False, emoji=False)
+
+
+def _result(result: Result) -> Iterable[RenderableType]:
+    yield Text(result.title, style="bold")
+    yield Text(f"{words.score_words(result)} · {words.units_words(result)}")
+    yield _result_table(result)
+    for comparison in result.comparisons:
+        yield _comparison_words(result, comparison)
+    yield from _footer(result.notes, words.footnotes([result]))
+    yield Text()
+    yield _claim(result)
+
+
+def _result_table(result: Result) -> Table:
+    decimals = words.decimals_of(result)
+    level = percent(result.score_estimate.level)
+    table = _table("control", "control mean", f"selectivity [{level} interval]", "p", "verdict")
+    for comparison in result.comparisons:
+        table.add_row(
+            Text(comparison.control),
+            number(comparison.control_mean, decimals),
+            words.estimate_short(comparison.selectivity, decimals),
+            words.p_short(comparison),
+            _verdict(comparison.verdict),
+        )
+    return table
+
+
+def _comparison_words(result: Result, comparison: Comparison) -> RenderableType:
+    line = Text(f"{comparison.control}  ", style="bold")
+    said = words.reason_sentence(comparison.verdict, comparison.reason)
+    bounds = words.bounds_words(comparison, result.alpha, words.decimals_of(result))
+    line.append(str(comparison.verdict), style=_STYLES[comparison.verdict])
+    line.append(f". {said} {bounds}; {words.draws_words(comparison)}.", style="not bold")
+    caveats = [_hanging("caveat", caveat) for caveat in comparison.caveats]
+    return Group(_indented(line), *caveats)
+
+
+def _sweep(sweep: Sweep) -> Iterable[RenderableType]:
+    yield Text(sweep.title, style="bold")
+    results = list(sweep.results.values())
+    if results:
+        yield Text(f"{results[0].metric} at {len(results)} sites · {words.units_words(results[0])}\n")
+    for control in words.controls_of(sweep):
+        yield _indented(Text(control, style="bold"))
+        yield _sweep_table(sweep, control)
+    yield from (_indented(Text(line)) for line in words.sweep_lines(sweep))
+    notes = dict.fromkeys(note for result in results for note in result.notes)
+    yield from _footer(notes, words.footnotes(results))
+
+
+def _sweep_table(sweep: Sweep, control: str) -> Table:
+    """Return a row per site: what one control says along the model is easier to follow than a block per site."""
+    pairs = words.along_sites(sweep, control)
+    level = percent(next(iter(pairs.values()))[1].selectivity.level)
+    table = _table(
+        "site", "score", "control mean", f"selectivity [{level} interval]", "p", "adjusted p", "verdict"
+    )
+    for site, (result, comparison) in pairs.items():
+        decimals = words.decimals_of(result)
+        table.add_row(
+            Text(site),
+            number(result.score, decimals),
+            number(comparison.control_mean, decimals),
+            words.estimate_short(comparison.selectivity, decimals),
+            words.p_short(comparison),
+            words.adjusted_short(sweep, control, site),
+            _verdict(comparison.verdict),
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1), header_style="bold")
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    return table
+
+
+def _verdict(verdict: Verdict) -> Text:
+    return Text(str(verdict), style=_STYLES[verdict])
+
+
+def _claim(result: Result) -> Text:
+    line = Text("CLAIM ", style="bold")
+    line.append(str(result.verdict), style=_STYLES[result.verdict])
+    line.append(f". {words.reason_sentence(result.verdict, result.reason)}", style="not bold")
+    return line
+
+
+def _footer(notes: Iterable[str], footnotes: Iterable[str]) -> Iterable[RenderableType]:
+    for note in notes:
+        yield _hanging("NOTE", note, style="bold yellow")
+    for footnote in footnotes:
+        yield _indented(Text(footnote, style="dim"))
+
+
+def _indented(line: Text) -> Padding:
+    return Padding(line, (0, 0, 0, 1))
+
+
+def _hanging(label: str, said: str, style: str = "yellow") -> Table:
+    """Return a labelled text whose further lines start under its first."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(Text(f" {label}", style=style), Text(said))
+    return grid

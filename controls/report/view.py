@@ -1,0 +1,250 @@
+"""What a page shows of a record, in words ready to print: templates only lay it out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+from controls.core.result import ClaimVerdict, Comparison, Result, Sweep, Verdict
+from controls.report import words
+from controls.report.format import (
+    MISSING,
+    count,
+    count_of_log,
+    duration,
+    interval,
+    number,
+    percent,
+    probability,
+)
+
+# What a verdict means for the reader, which decides its colour and sign (never its colour alone).
+_TONES = {
+    Verdict.SELECTIVE: "good",
+    Verdict.WORSE: "bad",
+    ClaimVerdict.HOLDS: "good",
+    ClaimVerdict.FAILS: "bad",
+}
+_CLAIMS = {
+    ClaimVerdict.HOLDS: "The claim holds",
+    ClaimVerdict.FAILS: "The claim fails",
+    ClaimVerdict.UNDECIDED: "Undecided",
+}
+Facts = tuple[tuple[str, str], ...]
+
+
+@final
+@dataclass(frozen=True)
+class Row:
+    """One comparison in a table; ``anchor`` is the section that tells more, where there is one."""
+
+    name: str
+    anchor: str
+    score: str
+    mean: str
+    selectivity: str
+    p: str
+    adjusted_p: str
+    verdict: str
+    tone: str
+
+
+@final
+@dataclass(frozen=True)
+class ComparisonView:
+    """One comparison in full."""
+
+    row: Row
+    description: str
+    level: str
+    is_ensemble: bool
+    reason: str
+    p: str
+    preserves: tuple[str, ...]
+    destroys: tuple[str, ...]
+    null: str
+    licenses: str
+    licensed: bool
+    caveats: tuple[str, ...]
+    figures: Facts
+    integrity: Facts
+
+
+@final
+@dataclass(frozen=True)
+class ResultView:
+    """One result in full."""
+
+    title: str
+    anchor: str
+    claim: str
+    tone: str
+    reason: str
+    score: str
+    units: str
+    level: str
+    notes: tuple[str, ...]
+    comparisons: tuple[ComparisonView, ...]
+    footnotes: tuple[str, ...]
+    design: Facts
+    svg: str = ""
+    caption: str = ""
+    is_sweep: bool = field(default=False, init=False)
+
+
+@final
+@dataclass(frozen=True)
+class SweepView:
+    """A sweep: what it says, a table per control, and every site's result."""
+
+    title: str
+    anchor: str
+    lines: tuple[str, ...]
+    units: str
+    metric: str
+    level: str
+    notes: tuple[str, ...]
+    tables: tuple[tuple[str, tuple[Row, ...]], ...]
+    footnotes: tuple[str, ...]
+    results: Mapping[str, ResultView]
+    svg: str = ""
+    caption: str = ""
+    is_sweep: bool = field(default=True, init=False)
+
+
+def result_view(result: Result, anchor: str) -> ResultView:
+    """Return what a page shows of a result, without its figure."""
+    return ResultView(
+        title=result.title,
+        anchor=anchor,
+        claim=_CLAIMS[result.verdict],
+        tone=_TONES.get(result.verdict, "open"),
+        reason=words.reason_sentence(result.verdict, result.reason),
+        score=words.score_words(result),
+        units=words.units_words(result),
+        level=percent(result.score_estimate.level),
+        notes=result.notes,
+        comparisons=tuple(
+            _comparison_view(result, comparison, f"{anchor}-c{place}")
+            for place, comparison in enumerate(result.comparisons, start=1)
+        ),
+        footnotes=words.footnotes([result]),
+        design=_design(result),
+    )
+
+
+def sweep_view(sweep: Sweep, anchor: str) -> SweepView:
+    """Return what a page shows of a sweep, without its figure."""
+    results = list(sweep.results.values())
+    views = {
+        site: result_view(result, f"{anchor}-s{place}")
+        for place, (site, result) in enumerate(sweep.results.items(), start=1)
+    }
+    return SweepView(
+        title=sweep.title,
+        anchor=anchor,
+        lines=words.sweep_lines(sweep),
+        units=words.units_words(results[0]) if results else "",
+        metric=results[0].metric if results else "",
+        level=views[next(iter(views))].level if views else "",
+        notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
+        tables=tuple((control, _sweep_rows(sweep, control, views)) for control in words.controls_of(sweep)),
+        footnotes=words.footnotes(results),
+        results=views,
+    )
+
+
+def _sweep_rows(sweep: Sweep, control: str, views: Mapping[str, ResultView]) -> tuple[Row, ...]:
+    return tuple(
+        _row(result, comparison, site, views[site].anchor, words.adjusted_short(sweep, control, site))
+        for site, (result, comparison) in words.along_sites(sweep, control).items()
+    )
+
+
+def _row(result: Result, comparison: Comparison, name: str, anchor: str, adjusted_p: str = "") -> Row:
+    decimals = words.decimals_of(result)
+    return Row(
+        name=name,
+        anchor=anchor,
+        score=number(result.score, decimals),
+        mean=number(comparison.control_mean, decimals),
+        selectivity=words.estimate_short(comparison.selectivity, decimals),
+        p=words.p_short(comparison),
+        adjusted_p=adjusted_p,
+        verdict=str(comparison.verdict),
+        tone=_TONES.get(comparison.verdict, "open"),
+    )
+
+
+def _comparison_view(result: Result, comparison: Comparison, anchor: str) -> ComparisonView:
+    return ComparisonView(
+        row=_row(result, comparison, comparison.control, anchor),
+        description=comparison.description,
+        level=comparison.level,
+        is_ensemble=words.is_ensemble(comparison),
+        reason=words.reason_sentence(comparison.verdict, comparison.reason),
+        p=words.p_long(comparison),
+        preserves=comparison.preserves,
+        destroys=comparison.destroys,
+        null=comparison.null,
+        licenses=comparison.licenses,
+        licensed=comparison.licensed,
+        caveats=comparison.caveats,
+        figures=_figures(result, comparison),
+        integrity=tuple((name, f"{value:.4g}" if math.isfinite(value) else MISSING) for name, value in comparison.integrity.items()),
+    )
+
+
+def _figures(result: Result, comparison: Comparison) -> Facts:
+    decimals, estimate = words.decimals_of(result), comparison.selectivity
+    relabelings = comparison.log_relabelings
+    return (
+        ("Score", number(comparison.score, decimals)),
+        ("Mean of the draws", number(comparison.control_mean, decimals)),
+        ("Selectivity", words.estimate_short(estimate, decimals)),
+        (f"{percent(1 - 2 * result.alpha)} bounds", interval(*comparison.bounds, decimals)),
+        ("Standard error", _with_df(estimate.standard_error, estimate.df, decimals)),
+        ("Draws", words.draws_words(comparison)),
+        ("Distinct relabelings", "without end" if relabelings is None else count_of_log(relabelings)),
+        ("Exceedance rate", words.p_interval_words(comparison)),
+        ("Lower-tail share" if words.is_ensemble(comparison) else "Lower-tail p", probability(comparison.p_lower)),
+        ("Smallest alpha for SELECTIVE", probability(comparison.claim_p)),
+    )
+
+
+def _with_df(error: float, df: float, decimals: int) -> str:
+    if math.isnan(error):
+        return MISSING
+    freedom = f", {df:.4g} degrees of freedom" if math.isfinite(df) else ""
+    return number(error, decimals + 1) + freedom
+
+
+def _design(result: Result) -> Facts:
+    origin, decimals = result.provenance, words.decimals_of(result)
+    return (
+        ("Trainer", origin.trainer),
+        ("Metric", result.metric),
+        ("Rows and features", f"{count(origin.n)} × {count(origin.d)}"),
+        ("Unit", f"{origin.unit}, {count(origin.n_units)} of them"),
+        ("Folds", origin.folds),
+        ("Score on each fold", ", ".join(number(score, decimals) for score in result.fold_scores)),
+        ("Intervals speak of", _TARGETS.get(result.target, result.target)),
+        ("alpha", f"{result.alpha:g}"),
+        ("Smallest effect of interest", words.effect_words(result)),
+        ("Plan", origin.plan),
+        ("Seed", str(origin.seed)),
+        ("Threads", str(origin.threads)),
+        ("Started", origin.started),
+        ("Took", duration(origin.seconds)),
+        ("Key of the study", origin.study_key or "none: a part of it has no content of its own"),
+        ("Key of the data", origin.data_key),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),
+    )
+
+
+_TARGETS = {
+    "fitted": "fitted: these fitted models on new units",
+    "expected": "expected: the procedure at this sample size on new data",
+}

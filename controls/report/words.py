@@ -1,0 +1,177 @@
+"""The sentences of a report: what a record says, in words that are true of exact tests and of ensembles alike."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from controls.core.problem import ROWS
+from controls.core.result import Comparison, Estimate, Result, Sweep
+from controls.report.format import (
+    MISSING,
+    count,
+    decimals_for,
+    interval,
+    number,
+    percent,
+    probability,
+    probability_range,
+)
+
+APPROXIMATE = "≈ marks an approximate interval: there are few units, or its target is approximate by nature."
+ENSEMBLE = (
+    "A rank is the place of the score among the draws of a stated ensemble and itself; "
+    "it is not a test of a null hypothesis."
+)
+
+
+def decimals_of(result: Result) -> int:
+    """Return the decimals in which a result's scores are shown."""
+    return decimals_for([result.score, *(comparison.control_mean for comparison in result.comparisons)])
+
+
+def is_ensemble(comparison: Comparison) -> bool:
+    """Whether p is a rank among draws of an ensemble, not the p-value of a test."""
+    return comparison.inference == "ensemble"
+
+
+def rank_of(comparison: Comparison) -> tuple[int, int] | None:
+    """Return the score's place from the top, and among how many; None where p is not available."""
+    if math.isnan(comparison.p_value):
+        return None
+    among = comparison.draws + 1
+    if comparison.enumerated and comparison.log_relabelings is not None:
+        among = round(math.exp(comparison.log_relabelings))
+    return max(1, round(comparison.p_value * among)), among
+
+
+def p_short(comparison: Comparison) -> str:
+    """Return p with its floor, or the rank in an ensemble, as a table shows it."""
+    rank = rank_of(comparison)
+    if rank is None:
+        return MISSING
+    if is_ensemble(comparison):
+        return f"ranks {count(rank[0])} of {count(rank[1])}"
+    return f"{probability(comparison.p_value)} (floor {probability(comparison.p_floor)})"
+
+
+def p_long(comparison: Comparison) -> str:
+    """Return one sentence on p, or on the rank, for a reader."""
+    rank = rank_of(comparison)
+    if rank is None:
+        return "No p-value is available."
+    share, floor = probability(comparison.p_value), probability(comparison.p_floor)
+    if is_ensemble(comparison):
+        return (
+            f"The score ranks {count(rank[0])} of {count(rank[1])} among the draws of this ensemble and itself, "
+            f"a share of {share}; this design can give no share under {floor}. It is not a test of a null hypothesis."
+        )
+    return f"p = {share}, one-sided; this design can give no p under {floor}."
+
+
+def p_interval_words(comparison: Comparison) -> str:
+    """Return the interval of the exceedance rate in words, or why there is none."""
+    if comparison.enumerated:
+        return "none needed: every distinct relabeling was scored once"
+    if comparison.p_interval is None or math.isnan(comparison.p_interval[0]):
+        return MISSING
+    return f"{probability_range(*comparison.p_interval)}, 95% interval for the draws that were made"
+
+
+def estimate_short(estimate: Estimate, decimals: int) -> str:
+    """Return a value with its interval, as a table shows it."""
+    ends = interval(estimate.low, estimate.high, decimals, approximate=estimate.approximate)
+    if math.isnan(estimate.value):
+        return MISSING
+    return f"{number(estimate.value, decimals)} {ends if ends != MISSING else f'(interval {MISSING})'}"
+
+
+def score_words(result: Result) -> str:
+    """Return the metric, the score and its interval in words."""
+    decimals, estimate = decimals_of(result), result.score_estimate
+    ends = interval(estimate.low, estimate.high, decimals, approximate=estimate.approximate)
+    return f"{result.metric} {number(result.score, decimals)}, {percent(estimate.level)} interval {ends}"
+
+
+def units_words(result: Result) -> str:
+    """Return how many rows and units there were; says so where rows were taken as units."""
+    origin = result.provenance
+    rows = f"{count(origin.n)} row{'' if origin.n == 1 else 's'}"
+    if origin.unit == ROWS:
+        return f"{rows}, each taken as an independent unit"
+    return f"{rows} in {count(origin.n_units)} independent units ({origin.unit})"
+
+
+def bounds_words(comparison: Comparison, alpha: float, decimals: int) -> str:
+    """Return the bounds by which the verdict went."""
+    return f"{percent(1 - 2 * alpha)} bounds {interval(*comparison.bounds, decimals)}"
+
+
+def effect_words(result: Result) -> str:
+    """Return the smallest effect of interest in words."""
+    if result.smallest_effect == 0:
+        return "none stated"
+    return f"{result.smallest_effect:g}"
+
+
+def draws_words(comparison: Comparison) -> str:
+    """Return how many draws there were, and how many of them had no score."""
+    undefined = sum(math.isnan(score) for score in comparison.control_scores)
+    plural = "" if comparison.draws == 1 else "s"
+    what = f"all {count(comparison.draws)} relabelings" if comparison.enumerated else f"{count(comparison.draws)} draw{plural}"
+    return what + (f", {count(undefined)} of them without a defined score" if undefined else "")
+
+
+def reason_sentence(verdict: str, reason: str) -> str:
+    """Return the reason of a verdict as a sentence of its own, without the verdict's word in front."""
+    said = re.sub(rf"^{re.escape(verdict)}\s*[.:;,–-]\s*", "", reason.strip(), flags=re.IGNORECASE)
+    said = said[:1].upper() + said[1:]
+    return said if not said or said.endswith((".", "!", "?")) else f"{said}."
+
+
+def footnotes(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return the explanations that the tables of these results need."""
+    comparisons = [comparison for result in results for comparison in result.comparisons]
+    estimates = [*(c.selectivity for c in comparisons), *(result.score_estimate for result in results)]
+    needed = ((APPROXIMATE, any(e.approximate for e in estimates)), (ENSEMBLE, any(map(is_ensemble, comparisons))))
+    return tuple(words for words, shown in needed if shown)
+
+
+def adjusted_short(sweep: Sweep, control: str, site: str) -> str:
+    """Return the p of a control at a site, corrected over the sites."""
+    return probability(sweep.adjusted_p.get(control, {}).get(site, math.nan))
+
+
+def controls_of(sweep: Sweep) -> list[str]:
+    """Return the names of all controls of a sweep, in order."""
+    return list(dict.fromkeys(c.control for result in sweep.results.values() for c in result.comparisons))
+
+
+def along_sites(sweep: Sweep, control: str) -> dict[str, tuple[Result, Comparison]]:
+    """Return the result and the comparison with a control at each site that has it."""
+    return {
+        site: (result, comparison)
+        for site, result in sweep.results.items()
+        for comparison in result.comparisons
+        if comparison.control == control
+    }
+
+
+def sweep_lines(sweep: Sweep) -> tuple[str, ...]:
+    """Return what a sweep says: per control the sites that pass after correction, then the claims."""
+    lines = []
+    for control, by_site in sweep.adjusted_p.items():
+        passed = [site for site in sweep.results if by_site.get(site, math.nan) <= sweep.alpha]
+        lines.append(
+            f"{control}: adjusted p ≤ {probability(sweep.alpha)} at {_sites(passed, len(sweep.results))}."
+        )
+    for verdict in dict.fromkeys(result.verdict for result in sweep.results.values()):
+        held = [site for site, result in sweep.results.items() if result.verdict == verdict]
+        lines.append(f"Claim {verdict} at {_sites(held, len(sweep.results))}, each site taken alone.")
+    return tuple(lines)
+
+
+def _sites(names: Sequence[str], total: int) -> str:
+    listed = f": {', '.join(names)}" if 0 < len(names) < total else ""
+    return f"{len(names)} of {total} site{'' if total == 1 else 's'}{listed}"

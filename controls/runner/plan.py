@@ -1,0 +1,86 @@
+"""Plan: what will be run, before anything runs. Pure: it reads the study and the problem, and draws nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from controls.core.control import Control, LabelControl, describe
+from controls.core.metric import ColumnMetric, Metric
+from controls.core.problem import Problem
+from controls.core.study import Study
+from controls.core.trainer import BatchTrainer, Trainer
+from controls.runner.folds import Folds
+from controls.stats.pvalue import p_floor
+
+
+@dataclass(frozen=True)
+class PlannedControl:
+    """What will be run for one control."""
+
+    control: Control
+    description: str
+    enumerated: bool  # every distinct relabeling once, instead of draws
+    draws: int
+    log_relabelings: float | None
+    blocks: tuple[int, ...]  # label columns of each block
+    p_floor: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be run. Prints as text."""
+
+    trainer: str
+    metric: str
+    folds: str
+    n_folds: int
+    engine: str  # "batched" or "one by one"
+    controls: tuple[PlannedControl, ...]
+    alpha: float
+
+    @property
+    def fits(self) -> int:
+        """Number of fits, each fold of each draw counted."""
+        return self.n_folds * (1 + sum(planned.draws for planned in self.controls))
+
+    def __str__(self) -> str:
+        """Return the plan, a line a control."""
+        lines = [f"{self.trainer}, scored by {self.metric} on {self.folds}; {self.fits} fits, {self.engine}"]
+        for planned in self.controls:
+            how = f"all {planned.draws} relabelings" if planned.enumerated else f"{planned.draws} draws"
+            decides = "" if planned.p_floor <= self.alpha else f", too high to decide at alpha {self.alpha:g}"
+            blocks = f" in {len(planned.blocks)} blocks" if len(planned.blocks) > 1 else ""
+            lines.append(f"{planned.description}: {how}{blocks}, p floor {planned.p_floor:.3g}{decides}")
+        return "\n".join(lines)
+
+
+def make_plan(study: Study, problem: Problem, trainer: Trainer, metric: Metric, folds: Folds) -> Plan:
+    """Return the plan of a study on a problem."""
+    batched = isinstance(trainer, BatchTrainer) and isinstance(metric, ColumnMetric)
+    return Plan(
+        trainer=name_of(study.trainer),
+        metric=metric.name,
+        folds=folds.words,
+        n_folds=len(folds.default()),
+        engine=f"label columns fitted together in blocks of {study.block}" if batched else "one by one",
+        controls=tuple(_planned(control, study, problem, batched) for control in study.controls),
+        alpha=study.alpha,
+    )
+
+
+def name_of(trainer: Any) -> str:
+    """Return a trainer's name as a reader knows it."""
+    return getattr(trainer, "__qualname__", None) or " ".join(repr(trainer).split())
+
+
+def _planned(control: Control, study: Study, problem: Problem, batched: bool) -> PlannedControl:
+    orbit = control.orbit(problem)
+    log_count = None if orbit is None else orbit.log_count
+    enumerated = log_count is not None and log_count <= math.log(study.draws + 1) + 1e-9
+    draws = round(math.exp(log_count)) if enumerated and log_count is not None else study.draws
+    size = study.block if batched and isinstance(control, LabelControl) else 1
+    blocks = tuple(min(size, draws - start) for start in range(0, draws, size))
+    floor = 1 / draws if enumerated else p_floor(draws, log_count)
+    return PlannedControl(control, describe(control), enumerated, draws, log_count, blocks, floor)

@@ -1,0 +1,1 @@
+"""Statistics: p-values, intervals, verdicts, many claims at once."""

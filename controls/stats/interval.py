@@ -1,0 +1,76 @@
+"""Intervals: t on deviations per unit, with the control's Monte-Carlo variance as a second factor.
+
+A deviation is what one unit does to a score: score − score without that unit, which for a mean over
+rows is the influence of the unit divided by one minus its leverage. The sum of squared deviations
+estimates the variance over units also where units are few and very unequal, with G − K degrees of
+freedom for G units in K folds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from controls.core.result import Estimate
+
+FEW_UNITS = 20  # under this many, an interval is marked approximate
+
+
+def estimate(
+    value: float,
+    deviations: np.ndarray,
+    df: float,
+    *,
+    level: float = 0.95,
+    target: str = "fitted",
+    monte_carlo: tuple[float, float] = (0.0, 1.0),
+    approximate: bool = False,
+) -> Estimate:
+    """Return a t interval around ``value``.
+
+    Parameters
+    ----------
+    value : float
+    deviations : array of shape (G,)
+        One per unit; their squares sum to the variance over units.
+    df : float
+        Degrees of freedom of that variance.
+    level : float
+        Confidence level.
+    monte_carlo : (float, float)
+        Variance of the control's mean over its draws, and its degrees of freedom.
+    approximate : bool
+        Marked so in reports.
+
+    Notes
+    -----
+    Degrees of freedom of the sum of both variances after Satterthwaite (1946).
+    """
+    of_units, of_draws = float(np.square(deviations).sum()), monte_carlo[0]
+    total = of_units + of_draws
+    if not (df >= 1 and math.isfinite(total)):
+        return Estimate(value, math.nan, math.nan, level, math.nan, max(df, 0.0), target, True)
+    if total > 0:
+        df = total**2 / (of_units**2 / df + of_draws**2 / max(monte_carlo[1], 1.0))
+    error = math.sqrt(total)
+    half = float(stdtrit(df, (1 + level) / 2)) * error
+    return Estimate(value, value - half, value + half, level, error, df, target, approximate)
+
+
+def bounds(selectivity: Estimate, alpha: float) -> tuple[float, float]:
+    """Return the ends of the 1 − 2·alpha interval, by which verdicts go."""
+    if math.isnan(selectivity.standard_error):
+        return math.nan, math.nan
+    half = float(stdtrit(selectivity.df, 1 - alpha)) * selectivity.standard_error
+    return selectivity.value - half, selectivity.value + half
+
+
+def level_reaching(selectivity: Estimate, effect: float) -> float:
+    """Return the smallest alpha at which the lower bound reaches ``effect``: a one-sided p for "at most effect"."""
+    if math.isnan(selectivity.standard_error):
+        return 1.0
+    if selectivity.standard_error == 0:
+        return 0.0 if selectivity.value >= effect and selectivity.value > 0 else 1.0
+    return float(stdtr(selectivity.df, (effect - selectivity.value) / selectivity.standard_error))

@@ -1,0 +1,109 @@
+"""Verdicts: what the numbers of a comparison, and of a battery of them, say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from controls.core.result import ClaimVerdict, Comparison, Estimate, Verdict
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdict of one comparison is made from."""
+
+    selectivity: Estimate
+    bounds: tuple[float, float]
+    p_value: float
+    p_lower: float
+    p_floor: float
+    n_units: int
+    enumerated: bool
+
+
+def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Verdict, str]:
+    """Return the verdict of one comparison and its reason in words; the first match wins."""
+    low, high = evidence.bounds
+    m = smallest_effect
+    value = evidence.selectivity.value
+    span = f"{100 * (1 - 2 * alpha):g}% interval {low:+.3f} to {high:+.3f}"
+    if evidence.p_floor > alpha:
+        return Verdict.INCONCLUSIVE, _too_small_a_design(evidence, alpha)
+    if evidence.p_value <= alpha and low > 0 and low >= m:
+        beyond = f", all of it at least the {m:g} that matters" if m else ""
+        return Verdict.SELECTIVE, f"the score is {value:.3f} above the control ({span}{beyond})"
+    if evidence.p_value <= alpha and low > 0 and high < m:
+        return Verdict.NEGLIGIBLE, f"above the control, but by less than the {m:g} that matters ({span})"
+    if m > 0 and -m < low and high < m:
+        return Verdict.EQUIVALENT, f"within {m:g} of the control either way ({span})"
+    if high < 0 and evidence.p_lower <= alpha:
+        return Verdict.WORSE, f"the control scores {-value:.3f} higher ({span})"
+    return Verdict.INCONCLUSIVE, _undecided(evidence, alpha, m, span)
+
+
+def _too_small_a_design(evidence: Evidence, alpha: float) -> str:
+    needed = math.ceil(1 / alpha - 1e-9)
+    if evidence.enumerated:
+        count = round(1 / evidence.p_floor)
+        return (
+            f"the design cannot decide: it has {count} distinct relabelings, so p is never below "
+            f"{evidence.p_floor:.3g}; at alpha {alpha:g} at least {needed} are needed, that is, more units"
+        )
+    return (
+        f"the design cannot decide: p is never below {evidence.p_floor:.3g}; "
+        f"at alpha {alpha:g} at least {needed - 1} draws are needed"
+    )
+
+
+def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
+    error, value = evidence.selectivity.standard_error, evidence.selectivity.value
+    if math.isnan(error):
+        return "the design allows no interval: each fold needs at least two units, so use fewer folds or more units"
+    words = f"p = {evidence.p_value:.3g}, {span}"
+    margin = value - m if value > m else value
+    if error > 0 and margin > 0:
+        needed = math.ceil(evidence.n_units * ((1.645 + 0.842) * error / margin) ** 2)
+        if needed > evidence.n_units:
+            return f"{words}; if the effect is as seen, about {needed} units would decide (now {evidence.n_units})"
+    return f"{words}; not distinguished from the control"
+
+
+def judge_claim(comparisons: Sequence[Comparison], alpha: float, smallest_effect: float) -> tuple[ClaimVerdict, str]:
+    """Return the verdict of the claim over its battery of controls, and its reason.
+
+    It holds if selective against every control (intersection–union: no correction). It fails if, at
+    alpha/k for k controls, some comparison is surely below the smallest effect.
+    """
+    if all(comparison.verdict is Verdict.SELECTIVE for comparison in comparisons):
+        worst = max(comparisons, key=lambda comparison: comparison.p_value)
+        return ClaimVerdict.HOLDS, (
+            f"selective against every one of {len(comparisons)} control{'s' if len(comparisons) > 1 else ''}; "
+            f"the largest p, that of {worst.control}, counts: {worst.p_value:.3g}"
+        )
+    failing = [c.control for c in comparisons if _surely_below(c, alpha / len(comparisons), smallest_effect)]
+    if failing:
+        return ClaimVerdict.FAILS, f"surely below what was claimed against {', '.join(failing)}"
+    open_ones = [c.control for c in comparisons if c.verdict is not Verdict.SELECTIVE]
+    return ClaimVerdict.UNDECIDED, f"not shown to be selective against {', '.join(open_ones)}"
+
+
+def _surely_below(comparison: Comparison, alpha: float, smallest_effect: float) -> bool:
+    from controls.stats.interval import bounds
+
+    high = bounds(comparison.selectivity, alpha)[1]
+    if not high < smallest_effect:
+        return False
+    return smallest_effect > 0 or comparison.p_lower <= alpha
+
+
+def licensed(verdicts: Sequence[Verdict], claim_ps: Sequence[float], alpha: float) -> list[bool]:
+    """Return which single sentences may be said: all where the claim holds, else those that survive Holm."""
+    if all(verdict is Verdict.SELECTIVE for verdict in verdicts):
+        return [True] * len(verdicts)
+    from controls.stats.multiple import adjust
+
+    adjusted = adjust(np.asarray(claim_ps), "holm")
+    return [v is Verdict.SELECTIVE and bool(p <= alpha) for v, p in zip(verdicts, adjusted, strict=True)]
