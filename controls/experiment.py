@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -361,6 +362,7 @@ def _provenance(prepared: _Prepared, started: datetime, seconds: float) -> Prove
     )
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

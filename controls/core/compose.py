@@ -116,5 +116,7 @@ def compose(*controls: Control) -> Composed:
         raise InputError(f"compose needs at least two controls, got {len(controls)}.")
     for control in controls:
         if not isinstance(control, Control):
-            raise InputTypeError(f"compose takes controls, got {type(control).__name__}.")
+            kind = isinstance(control, type)
+            got = f"the class {control.__name__}; write {control.__name__}()" if kind else type(control).__name__
+            raise InputTypeError(f"compose takes controls, got {got}.")
     return Composed(tuple(controls))

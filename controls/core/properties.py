@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
+from controls.core.exchangeability import IndexExchangeability, Whole
 from controls.core.problem import Problem
 
 
@@ -190,23 +191,17 @@ class SequenceAlignment(Association):
     """Which group has which label sequence, among groups of equal length."""
 
     group: str
+    within: str | None = None
 
     @property
     def words(self) -> str:
         """The property in words."""
-        return f"which {self.group} has which label sequence"
+        what = f"which {self.group} has which label sequence"
+        return what + (f" within each {self.within}" if self.within else "")
 
     def strength(self, before: Problem, after: Problem) -> float:
-        """Return agreement at the same place, beyond that of a random pair of equally long groups."""
-        old, new = (_label_lists(problem, self.group) for problem in (before, after))
-        agree, chance, total = 0.0, 0.0, 0
-        for length in {len(labels) for labels in old}:
-            a = np.array([labels for labels in old if len(labels) == length])
-            b = np.array([labels for labels in new if len(labels) == length])
-            agree += float((a == b).sum())
-            chance += sum(float((a == row).sum()) for row in b) / len(a)
-            total += a.size
-        return (agree - chance) / max(total - chance, np.finfo(float).tiny)
+        """Return agreement at the same place, beyond that of a random pair of groups that may trade places."""
+        return RestrictedAlignment(Whole(self.group, self.within, blocks=True)).strength(before, after)
 
 
 @final
@@ -214,7 +209,7 @@ class SequenceAlignment(Association):
 class RestrictedAlignment(Association):
     """Which row has which label, beyond what a restriction on rearrangements leaves in place."""
 
-    restriction: Any  # an IndexExchangeability, which knows this module's Problem
+    restriction: IndexExchangeability
 
     @property
     def words(self) -> str:

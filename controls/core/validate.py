@@ -13,8 +13,9 @@ _CHUNK = 1 << 22  # elements looked at in one go when NaN is searched for
 
 def as_numpy(value: Any, name: str) -> np.ndarray:
     """Return ``value`` (numpy, torch, pandas, polars, list) as a numpy array, without a copy where possible."""
-    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
-        raise InputError(f"{name} must have no masked values, got {int(np.ma.count_masked(value))}; drop those rows.")
+    masked = int(np.ma.count_masked(value)) if np.ma.isMaskedArray(value) else 0
+    if masked:
+        raise InputError(f"{name} must have no masked values, got {masked}; drop those rows.")
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # a torch tensor, recognised without importing torch
         tensor = value.detach().cpu()
         if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
@@ -27,7 +28,9 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
             f"{name} must be a dense array, got a sparse {type(value).__name__}; pass {name}.toarray()."
         )
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
+        # numpy would write out a NaN, or a number, among texts as text
+        return np.asarray(value, dtype=object) if array.dtype.kind == "U" and isinstance(value, list | tuple) else array
     except (ValueError, TypeError) as error:
         raise InputTypeError(f"{name} must be an array, got {type(value).__name__} ({error}).") from error
 
@@ -127,7 +130,7 @@ def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
     if all(isinstance(value, str) for value in flat):
         return array.astype(str)
     kinds = ", ".join(sorted({type(value).__name__ for value in flat}))
-    raise InputTypeError(f"{name} must hold numbers, booleans or strings, got a mixture or others: {kinds}; convert it.")
+    raise InputTypeError(f"{name} must hold numbers, booleans or strings, got a mixture: {kinds}; convert it.")
 
 
 def _is_missing(value: Any) -> bool:

@@ -33,7 +33,7 @@ class SourceFile:
     tokens: tuple[Token, ...]
 
 
-def read_library(n_files: int = 160, folder: Path | None = None) -> tuple[SourceFile, ...]:
+def read_library(n_files: int = 120, folder: Path | None = None) -> tuple[SourceFile, ...]:
     """Return files of the standard library: half of them top-level modules, half modules in packages.
 
     Candidates are sorted by path and taken at even steps, at most four from one package, so the

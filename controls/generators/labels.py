@@ -124,13 +124,15 @@ class ShuffleLabels(IndexControl):
     def preserves(self) -> tuple[Property, ...]:
         """The activations, the groups, and the label counts (or sequences) that the restriction keeps."""
         kept: tuple[Property, ...] = (*_KEPT, LabelSet())
-        if self.blocks:
-            return (*kept, LabelCounts(), Sequences(str(self.whole)))
-        if self.whole:
-            kept = (*kept, LabelCounts(per=self.whole), Ties(self.whole))
-            return (*kept, LabelCounts(within=self.within, per=self.whole)) if self.within else kept
-        kept = (*kept, LabelCounts())
-        return (*kept, LabelCounts(within=self.within)) if self.within else kept
+        match self.restriction:
+            case Whole(group, blocks=True):
+                return (*kept, LabelCounts(), Sequences(group))
+            case Whole(group, within=within):
+                kept = (*kept, LabelCounts(per=group), Ties(group))
+                return (*kept, LabelCounts(within=within, per=group)) if within else kept
+            case Within(group):
+                return (*kept, LabelCounts(), LabelCounts(within=group))
+        return (*kept, LabelCounts())
 
     @property
     def destroys(self) -> tuple[Property, ...]:
@@ -138,7 +140,7 @@ class ShuffleLabels(IndexControl):
         if self.exchangeability is not None:
             return (RestrictedAlignment(self.exchangeability),)
         if self.blocks:
-            return (SequenceAlignment(str(self.whole)),)
+            return (SequenceAlignment(str(self.whole), self.within),)
         return (LabelAlignment(within=self.within, per=self.whole),)
 
     def orbit(self, problem: Problem) -> TreeOrbit | ExpandedOrbit:

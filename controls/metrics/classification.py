@@ -127,9 +127,7 @@ class _Areas(ColumnMetric):
 
     def without_units(self, truth: np.ndarray, output: Output, units: np.ndarray) -> np.ndarray:
         """Return the area of each column without each unit, shape (G, B); NaN where one class is left."""
-        return _mean_defined(
-            auc_without(scores, positive, units) for scores, positive in self.curves(truth, output)
-        )
+        return _mean_defined(auc_without(scores, positive, units) for scores, positive in self.curves(truth, output))
 
     def defined(self, class_counts: np.ndarray) -> np.ndarray:
         """Whether test rows with these class counts (C, B) hold at least two classes; shape (B,)."""

@@ -112,9 +112,7 @@ def loss(function: Callable[..., Any]) -> FindingMetric:
     ('neg_error', -0.25)
     """
     if not callable(function):
-        raise InputTypeError(
-            f"loss takes a function (finding, problem) -> float, got {type(function).__name__}."
-        )
+        raise InputTypeError(f"loss takes a function (finding, problem) -> float, got {type(function).__name__}.")
     return FindingMetric(function, _name_of(function), sign=-1.0)
 
 
@@ -126,9 +124,7 @@ def _metric(scoring: Any, task: Task | None) -> Metric:
     if isinstance(scoring, Metric):
         return scoring
     if isinstance(scoring, type):
-        raise InputTypeError(
-            f"scoring must be a metric, got the class {scoring.__name__}; write {scoring.__name__}()."
-        )
+        raise InputTypeError(f"scoring must be a metric, got the class {scoring.__name__}; write {scoring.__name__}().")
     if not callable(scoring):
         raise InputTypeError(
             "scoring must be None, a name such as 'roc_auc', a Metric or a function (finding, problem) -> "

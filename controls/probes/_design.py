@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
+from controls.core.errors import InputError
 from controls.core.trainer import Split
 
 T = TypeVar("T")
@@ -34,9 +35,9 @@ class Design:
         return weights.T.cpu().numpy().copy(), (offset - self.mean @ weights).cpu().numpy().copy()
 
 
-def make_design(activations: np.ndarray, split: Split, *, standardize: bool, device: str | None) -> Design:
+def make_design(activations: np.ndarray, split: Split, *, standardize: bool, device: torch.device) -> Design:
     """Return the design of one split; columns that are constant up to rounding keep their scale."""
-    train, test = (torch.from_numpy(activations[rows]).to(device or "cpu", torch.float64) for rows in split)
+    train, test = (torch.from_numpy(activations[rows]).to(device, torch.float64) for rows in split)
     mean = train.mean(0)
     train -= mean
     mean_left = train.mean(0)  # what rounding left of the mean matters where it dwarfs the deviations
@@ -63,6 +64,17 @@ def row_basis(train: torch.Tensor) -> torch.Tensor | None:
     """
     n, d = train.shape
     return torch.linalg.qr(train.T).Q if d > n else None
+
+
+def as_device(name: str | None) -> torch.device:
+    """Return the torch device of a name; raise InputError where it is not here or has no float64."""
+    try:
+        return torch.empty(0, dtype=torch.float64, device=name or "cpu").device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"device must be a torch device with float64, such as 'cpu' or 'cuda', got {name!r} ({reason})."
+        ) from error
 
 
 class FoldCache(Generic[T]):

@@ -11,37 +11,33 @@ import torch
 
 from controls.core.errors import ControlsWarning, InputError
 from controls.core.trainer import Output, Split
-from controls.probes._design import FoldCache, make_design
-from controls.probes._logistic import ABSENT, BatchFit, Whitened, make_targets, whiten
+from controls.probes._design import FoldCache, as_device, make_design
+from controls.probes._logistic import BatchFit, Whitened, make_targets, whiten
 from controls.probes._ridge import RidgeSolver, ridge_solver
 
 if TYPE_CHECKING:
     from controls.probes.linear import LogisticProbe, RidgeProbe
 
-_LEAST_TOL = {"float64": 1e-11, "float32": 1e-6}  # below this, gradients are rounding
+_LEAST_TOL = {"float64": 1e-12, "float32": 1e-6}  # below this, gradients are rounding
 
 
 @final
 class LogisticEngine:
     """Batched logistic fits on shared activations and folds."""
 
-    def __init__(
-        self, probe: LogisticProbe, activations: np.ndarray, splits: Sequence[Split], n_classes: int
-    ) -> None:
+    def __init__(self, probe: LogisticProbe, activations: np.ndarray, splits: Sequence[Split], n_classes: int) -> None:
         self._probe, self._activations, self._splits, self._n_classes = probe, activations, splits, n_classes
-        self._dtype = getattr(torch, probe.dtype)
+        self._dtype, self._device = getattr(torch, probe.dtype), as_device(probe.device)
         self._folds = FoldCache(self._fold, splits, activations.shape[1], self._dtype.itemsize)
 
     @property
     def tolerance(self) -> float:
         """What convergence leaves open in a score between 0 and 1."""
-        return 10 * _tol(self._probe)
+        return 100 * _tol(self._probe)
 
     def _fold(self, fold: int) -> Whitened:
         probe = self._probe
-        design = make_design(
-            self._activations, self._splits[fold], standardize=probe.standardize, device=probe.device
-        )
+        design = make_design(self._activations, self._splits[fold], standardize=probe.standardize, device=self._device)
         return whiten(design, probe.C, _n_logits(self._n_classes), self._dtype)
 
     def predict(self, fold: int, targets: np.ndarray, needs: str) -> Output:
@@ -59,11 +55,9 @@ class LogisticEngine:
 class RidgeEngine:
     """Batched ridge fits on shared activations and folds; ``n_classes`` is 0 for numbers."""
 
-    def __init__(
-        self, probe: RidgeProbe, activations: np.ndarray, splits: Sequence[Split], n_classes: int
-    ) -> None:
+    def __init__(self, probe: RidgeProbe, activations: np.ndarray, splits: Sequence[Split], n_classes: int) -> None:
         self._probe, self._activations, self._splits, self._n_classes = probe, activations, splits, n_classes
-        self._dtype = getattr(torch, probe.dtype)
+        self._dtype, self._device = getattr(torch, probe.dtype), as_device(probe.device)
         self._folds = FoldCache(self._fold, splits, activations.shape[1], self._dtype.itemsize)
 
     @property
@@ -73,9 +67,7 @@ class RidgeEngine:
 
     def _fold(self, fold: int) -> RidgeSolver:
         probe = self._probe
-        design = make_design(
-            self._activations, self._splits[fold], standardize=probe.standardize, device=probe.device
-        )
+        design = make_design(self._activations, self._splits[fold], standardize=probe.standardize, device=self._device)
         return ridge_solver(design, design.test, probe.alpha, self._dtype)
 
     def predict(self, fold: int, targets: np.ndarray, needs: str) -> Output:
@@ -138,7 +130,7 @@ def fit_logistic(
     probe: LogisticProbe, X: np.ndarray, codes: np.ndarray, n_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return coefficients (K, d) and intercepts (K,) of one column of codes (n,), fitted to all rows in float64."""
-    design = make_design(X, _all_rows(X), standardize=probe.standardize, device=probe.device)
+    design = make_design(X, _all_rows(X), standardize=probe.standardize, device=as_device(probe.device))
     space = whiten(design, probe.C, _n_logits(n_classes), torch.float64, keep_back=True)
     column = torch.from_numpy(codes[:, None]).to(space.train.device)
     weights = _solve(space, column, n_classes, probe)[0][:, :, 0]
@@ -148,10 +140,10 @@ def fit_logistic(
 
 def fit_ridge(probe: RidgeProbe, X: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return coefficients (B, d) and intercepts (B,) of targets (n, B), fitted to all rows in float64."""
-    design = make_design(X, _all_rows(X), standardize=probe.standardize, device=probe.device)
+    design = make_design(X, _all_rows(X), standardize=probe.standardize, device=as_device(probe.device))
     identity = torch.eye(X.shape[1], dtype=torch.float64, device=design.train.device)
     solver = ridge_solver(design, identity, probe.alpha, torch.float64)
-    column = torch.from_numpy(targets).to(design.train.device)
+    column = torch.from_numpy(np.array(targets)).to(design.train.device)
     return design.in_features(solver.weights(column), column.mean(0))
 
 

@@ -24,7 +24,8 @@ from controls.probes._ridge import factor
 
 _PAIRS = 8  # steps that L-BFGS remembers
 _TRIALS = 12  # points that a line search may look at
-_BEFORE, _AFTER = 0.8, 0.5  # share of the first slope a step may leave, short of the minimum and beyond it
+_BEFORE, _AFTER = 0.9, 0.6  # share of the first slope a step may leave, short of the minimum and beyond it
+_ROUNDING = 20  # how many roundings of the weights' size a gradient may be off by
 _COMPACT_BELOW = 0.75  # share of columns still at work below which the others are dropped from the block
 ABSENT = -1e30  # the score of a class that a column's training rows lack: low, and still a number
 
@@ -73,7 +74,7 @@ def _with_intercept(rows: torch.Tensor, value: float) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Training labels of B columns: ``hot`` (n, K, B) is 1 at each row's class; ``floor`` (K, B) bars absent classes."""
+    """Labels of B columns: ``hot`` (n, K, B) is 1 at each row's class; ``floor`` (K, B) bars absent classes."""
 
     hot: torch.Tensor
     floor: torch.Tensor | None
@@ -144,14 +145,14 @@ class BatchFit:
 
     def __init__(self, whitened: Whitened, targets: Targets, tol: float) -> None:
         self.space, self.targets = whitened, targets
-        self.stop = tol**2 * len(targets.hot)
+        self.tol = tol
         self.point = start(whitened, targets)
         self.found = self.point.clone()
         self.columns = torch.arange(self.point.shape[2], device=self.point.device)
         self.live = torch.ones_like(self.columns, dtype=torch.bool)
         self.memory = _Memory()
         self.logits = _product(whitened.train, self.point)
-        self.gradient = self._gradient(targets.residual(self.logits))
+        self.gradient = self._gradient(self.point, self.logits)
 
     def run(self, max_iter: int) -> tuple[torch.Tensor, int]:
         """Return the whitened weights (r+1, K, B) and how many columns did not converge."""
@@ -166,22 +167,22 @@ class BatchFit:
                 direction, slope = direction[..., kept], slope[kept]
                 self._take(kept)
             self._advance(direction, slope)
-        unfinished = self.live.nonzero()[:, 0]
-        self.found[..., self.columns[unfinished]] = self.point[..., unfinished]
-        return self.found, len(unfinished)
+        self.found[..., self.columns[self.live]] = self.point[..., self.live]
+        return self.found, int(self.live.sum())
 
     def _retire(self, slope: torch.Tensor) -> int:
         """Record the columns whose gradient is now small enough; return how many are left.
 
-        Minus the slope is twice what the quadratic model still expects to gain; where it is not a
-        number, the column stays and is reported as not converged.
+        Minus the slope is twice what the quadratic model still expects to gain: n mean squares of
+        changes of logits. Where it is not a number, the column stays and is reported.
         """
-        done = self.live & (-slope <= self.stop)
-        finished = done.nonzero()[:, 0]
-        if len(finished):
-            self.found[..., self.columns[finished]] = self.point[..., finished]
-            self.live = self.live & ~done
-        return int(self.live.sum())
+        rounding = (_ROUNDING * torch.finfo(slope.dtype).eps) ** 2 * _dot(self.point, self.point)
+        done = self.live & (-slope <= self.tol**2 * len(self.targets.hot) + rounding)
+        self.live = self.live & ~done
+        finished, left = torch.stack([done.sum(), self.live.sum()]).tolist()
+        if finished:
+            self.found[..., self.columns[done]] = self.point[..., done]
+        return left
 
     def _take(self, kept: torch.Tensor) -> None:
         """Go on with some columns only."""
@@ -193,21 +194,31 @@ class BatchFit:
         self.memory.take(kept)
 
     def _advance(self, direction: torch.Tensor, slope: torch.Tensor) -> None:
-        """Step to near the minimum along the direction, and learn from how the gradient changed."""
-        moved = _product(self.space.train, direction)
-        line = _Line(self.targets, self.logits, moved, self.space.curvature)
-        along = _dot(self.point, direction), _dot(direction, direction)
-        size, residual = line.search(slope, along, self.live)
-        step = size * direction
-        self.point = self.point + step
-        self.logits = torch.addcmul(self.logits, moved, size)
-        gradient = self._gradient(residual)
-        self.memory.add(step, gradient - self.gradient)
-        self.gradient = gradient
+        """Step to near the minimum along the direction, and learn from how the gradient changed.
 
-    def _gradient(self, residual: torch.Tensor) -> torch.Tensor:
-        pulled = torch.sub(residual, self.logits, alpha=self.space.curvature)
-        return _product(self.space.train.T, pulled).add_(self.point)
+        The full step mostly is near enough, which its gradient tells for free; else the line is searched.
+        """
+        moved = _product(self.space.train, direction)
+        size = torch.ones_like(slope)
+        here = self._at(direction, moved, size)
+        reached = _dot(here[2], direction)
+        if bool((self.live & _unsettled(reached, slope)).any()):
+            line = _Line(self.targets, self.logits, moved, self.space.curvature)
+            along = _dot(self.point, direction), _dot(direction, direction)
+            size = line.search(slope, reached, along, self.live)
+            here = self._at(direction, moved, size)
+        self.memory.add(size * direction, here[2] - self.gradient)
+        self.point, self.logits, self.gradient = here
+
+    def _at(self, direction: torch.Tensor, moved: torch.Tensor, size: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the point, logits and gradient after a step of this size (B,) along the direction."""
+        point = torch.addcmul(self.point, direction, size)
+        logits = torch.addcmul(self.logits, moved, size)
+        return point, logits, self._gradient(point, logits)
+
+    def _gradient(self, point: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        pulled = self.targets.residual(logits).sub_(logits, alpha=self.space.curvature)
+        return _product(self.space.train.T, pulled).add_(point)
 
 
 def start(whitened: Whitened, targets: Targets) -> torch.Tensor:
@@ -234,9 +245,13 @@ class _Line:
     curvature: float
 
     def search(
-        self, slope: torch.Tensor, along: tuple[torch.Tensor, torch.Tensor], live: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a step (B,) for each column, and the residual there.
+        self,
+        slope: torch.Tensor,
+        reached: torch.Tensor,
+        along: tuple[torch.Tensor, torch.Tensor],
+        live: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return a step (B,) for each column, given the slopes at steps of 0 and 1.
 
         The slope rises along the line (the objective is convex), so its root is bracketed and closed
         in on by secants until the slope is a fraction of what it was. Slopes, not values, are
@@ -245,21 +260,25 @@ class _Line:
         size, low, high = torch.ones_like(slope), torch.zeros_like(slope), torch.full_like(slope, torch.inf)
         low_slope, high_slope = slope, torch.full_like(slope, torch.nan)
         for _ in range(_TRIALS):
-            residual, here = self._at(size, along)
-            beyond = here > 0
-            high, high_slope = torch.where(beyond, size, high), torch.where(beyond, here, high_slope)
-            low, low_slope = torch.where(beyond, low, size), torch.where(beyond, low_slope, here)
-            open_ = live & ((here > _AFTER * -slope) | (here < _BEFORE * slope))
-            if not bool(open_.any()):
-                return size, residual
-            size = torch.where(open_, _next(low, low_slope, high, high_slope, slope), size)
-        return size, self._at(size, along)[0]
+            beyond = reached > 0
+            high, high_slope = torch.where(beyond, size, high), torch.where(beyond, reached, high_slope)
+            low, low_slope = torch.where(beyond, low, size), torch.where(beyond, low_slope, reached)
+            unsettled = live & _unsettled(reached, slope)
+            if not bool(unsettled.any()):
+                break
+            size = torch.where(unsettled, _next(low, low_slope, high, high_slope, slope), size)
+            reached = self._slope(size, along)
+        return size
 
-    def _at(self, size: torch.Tensor, along: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _slope(self, size: torch.Tensor, along: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         logits = torch.addcmul(self.logits, self.moved, size)
-        residual = self.targets.residual(logits)
-        pulled = torch.sub(residual, logits, alpha=self.curvature)
-        return residual, _dot(pulled, self.moved) + along[0] + size * along[1]
+        pulled = self.targets.residual(logits).sub_(logits, alpha=self.curvature)
+        return _dot(pulled, self.moved) + along[0] + size * along[1]
+
+
+def _unsettled(reached: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+    """Whether a step with this slope at its end is still too far from the minimum along its line."""
+    return (reached > _AFTER * -slope) | (reached < _BEFORE * slope)
 
 
 def _next(

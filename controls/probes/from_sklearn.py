@@ -75,7 +75,7 @@ class EstimatorTrainer(Trainer):
         """Return a fitted clone; without labels it is fitted to the activations alone."""
         from sklearn.base import clone
 
-        estimator = clone(self.estimator)
+        estimator: Any = clone(self.estimator)
         _seed(estimator, rng)
         data = (problem.X,) if problem.labels is None else (problem.X, problem.labels)
         return call(f"{name_of(estimator)}.fit", estimator.fit, *data)

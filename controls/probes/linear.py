@@ -39,7 +39,7 @@ class LogisticProbe(BatchTrainer):
         A torch device such as "cuda"; the CPU where None.
     dtype : {"float64", "float32"}, default "float64"
         What the matrix products use. What folds share is always computed in float64.
-    tol : float, default 1e-7
+    tol : float, default 1e-8
         A column is done when the root mean square by which its training logits are expected to
         change is about this. In float32 no less than 1e-6 is asked.
     max_iter : int, default 500
@@ -77,7 +77,7 @@ class LogisticProbe(BatchTrainer):
     standardize: bool = True
     device: str | None = None
     dtype: Dtype = "float64"
-    tol: float = 1e-7
+    tol: float = 1e-8
     max_iter: int = 500
 
     def __post_init__(self) -> None:

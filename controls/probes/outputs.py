@@ -60,7 +60,8 @@ def outputs(finding: Any, activations: np.ndarray, needs: str, classes: np.ndarr
         if needs != "labels":
             raise _lacks(finding, needs)
         return Output(labels=_numbers(_predict(finding, activations), finding, m)[:, None])
-    assert classes is not None
+    if classes is None:
+        raise InputError("classes must be given for classification, got None.")
     if needs == "labels":
         return Output(labels=_codes(_predict(finding, activations), finding, classes, m)[:, None])
     if needs == "scores" and hasattr(finding, "decision_function"):

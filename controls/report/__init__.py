@@ -51,6 +51,14 @@ def as_text(record: Record, *, width: int = 110) -> str:
     ------
     InputTypeError
         For anything but a Result or a Sweep.
+
+    Examples
+    --------
+    >>> import numpy as np, controls as ct
+    >>> problem = ct.Problem(np.eye(6), [0, 0, 0, 1, 1, 1])
+    >>> result = ct.measure(ct.probes.RidgeProbe(), problem, controls=[ct.ShuffleLabels()], cv=2)
+    >>> print(as_text(result, width=100).splitlines()[-1])
+    CLAIM UNDECIDED. Not shown to be selective against ShuffleLabels.
     """
     from controls.report import table
 
@@ -105,6 +113,14 @@ def as_html(records: Record | Sequence[Record], *, title: str = "") -> str:
     -----
     About 0.3 s per figure; up to about 250 draws per control are drawn as dots, more as a histogram,
     so that a page of 100 000 draws is no larger than one of 250.
+
+    Examples
+    --------
+    >>> import numpy as np, controls as ct
+    >>> problem = ct.Problem(np.eye(6), [0, 0, 0, 1, 1, 1])
+    >>> result = ct.measure(ct.probes.RidgeProbe(), problem, controls=[ct.ShuffleLabels()], cv=2)
+    >>> as_html(result, title="Six rows").count("<svg")
+    1
     """
     from controls.report import page
 
@@ -165,6 +181,14 @@ def from_json(text_or_path: str | Path) -> Record:
         For a file of another program or of a newer version.
     InputError
         For a file that cannot be read or whose fields do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, controls as ct
+    >>> problem = ct.Problem(np.eye(6), [0, 0, 0, 1, 1, 1])
+    >>> result = ct.measure(ct.probes.RidgeProbe(), problem, controls=[ct.ShuffleLabels()], cv=2)
+    >>> from_json(as_json(result)).score == result.score
+    True
     """
     from controls.report import files
 

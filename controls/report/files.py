@@ -31,7 +31,7 @@ def read_json(text_or_path: str | Path) -> Result | Sweep:
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{origin} must be JSON written by result.to_json(), but it cannot be read: {error}.") from None
+        raise InputError(f"{origin} must be JSON written by result.to_json(), got something else: {error}.") from None
     model = _model_for(content, origin)
     try:
         return model.model_validate({name: part for name, part in content.items() if name != "schema"}).record()

@@ -19,9 +19,7 @@ class Palette:
     surface: str  # the background
 
 
-LIGHT = Palette(
-    ink="#1f2328", muted="#59626b", faint="#d4d8dd", observed="#0072b2", drawn="#d55e00", surface="#ffffff"
-)
+LIGHT = Palette(ink="#1f2328", muted="#59626b", faint="#d4d8dd", observed="#0072b2", drawn="#d55e00", surface="#ffffff")
 
 # Colours that no figure would have by chance; each stands for a variable of the page's style sheet.
 _VARIABLES = {

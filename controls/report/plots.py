@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,7 +19,7 @@ from controls.report.palette import LIGHT, Palette
 
 MAX_DOTS = 250  # more draws than this are drawn as a histogram, which keeps files small
 _WIDTH = 5.6  # inches; narrow, so that a phone shrinks the text but little
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.size": 8.5,
     "axes.linewidth": 0.6,
     "xtick.major.width": 0.6,
@@ -47,28 +48,23 @@ def how_to_read(record: Result | Sweep) -> str:
             "Line: score, with its interval. Dashes: mean of the draws; band: smallest to largest draw.\n"
             f"Filled marks: adjusted p at most {record.alpha:g}."
         )
-    level, bounds = percent(result_level(record)), percent(1 - 2 * record.alpha)
-    effect = f" Dashes: the smallest effect of interest, {words.effect_words(record)}." if record.smallest_effect else ""
+    level, bounds = percent(record.score_estimate.level), percent(1 - 2 * record.alpha)
+    dashes = f" Dashes: the smallest effect of interest, {words.effect_words(record)}."
     return (
         f"Thin bars: {level} intervals. Thick bar: {bounds} bounds, by which the verdict goes.\n"
-        f"Selectivity is 0 at the mean of the draws.{effect}"
+        f"Selectivity is 0 at the mean of the draws.{dashes if record.smallest_effect else ''}"
     )
-
-
-def result_level(result: Result) -> float:
-    """Return the level of a result's intervals."""
-    return result.score_estimate.level
 
 
 # -- one result: a panel per control, turned Gardner-Altman style ----------------------------------
 
 
 def _result(result: Result, palette: Palette) -> Figure:
-    rows = len(result.comparisons)
+    rows = max(1, len(result.comparisons))
     drawn = Figure(figsize=(_WIDTH, 0.75 + 1.75 * rows), facecolor=palette.surface, layout="constrained")
     panels = drawn.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     low, high = _limits(result)
-    for row, (axes, comparison) in enumerate(zip(panels, result.comparisons, strict=True)):
+    for row, (axes, comparison) in enumerate(zip(panels, result.comparisons, strict=False)):
         axes.set(xlim=(low, high), ylim=(-0.55, 2.5), facecolor="none")
         _frame(axes, palette)
         _name_rows(axes, comparison, palette)
@@ -163,7 +159,7 @@ def _selectivity(axes: Axes, result: Result, comparison: Comparison, palette: Pa
         if all(map(math.isfinite, ends)):
             axes.plot([mean + end for end in ends], [_SELECTIVITY] * 2, color=palette.ink, lw=thickness)
     axes.plot([mean + estimate.value], [_SELECTIVITY], "o", color=palette.ink, ms=5.5, mew=0)
-    below = axes.secondary_xaxis("bottom", functions=(lambda x: x - mean, lambda x: x + mean))
+    below = axes.secondary_xaxis("bottom", functions=(lambda x: np.subtract(x, mean), lambda x: np.add(x, mean)))
     below.tick_params(axis="x", colors=palette.muted, length=3, labelsize=8)
     below.spines["bottom"].set_visible(False)
 
@@ -230,12 +226,15 @@ def _marks(axes: Axes, x: np.ndarray, scores: Sequence[float], passed: Sequence[
 
 
 def _label_ends(axes: Axes, x: np.ndarray, scores: list[float], means: list[float], palette: Palette) -> None:
-    """Name the two lines at their right ends, so that no legend is needed."""
+    """Name the two lines at their right ends, so that no legend is needed; the upper one above, so that both fit."""
+    if not len(x):
+        return
+    upper = "draws" if means[-1] > scores[-1] else "score"
     for values, text, colour in ((scores, "score", palette.observed), (means, "draws", palette.drawn)):
-        if len(x) and math.isfinite(values[-1]):
-            axes.annotate(
-                text, (x[-1], values[-1]), (7, 0), textcoords="offset points", va="center", color=colour, fontsize=8
-            )
+        if math.isfinite(values[-1]):
+            place = {"xy": (x[-1], values[-1]), "xytext": (7, 0), "textcoords": "offset points"}
+            side = "bottom" if text == upper else "top"
+            axes.annotate(text, va=side, color=colour, fontsize=8, **place)
 
 
 def _name_sites(axes: Axes, sites: list[str], palette: Palette) -> None:

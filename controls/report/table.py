@@ -49,11 +49,11 @@ def show(record: Result | Sweep, console: Console) -> None:
 
 
 def _result(result: Result) -> Iterable[RenderableType]:
-    yield Text(result.title, style="bold")
+    yield Text(words.title_of(result), style="bold")
     yield Text(f"{words.score_words(result)} · {words.units_words(result)}")
     yield _result_table(result)
     for comparison in result.comparisons:
-        yield _comparison_words(result, comparison)
+        yield _comparison_words(comparison)
     yield from _footer(result.notes, words.footnotes([result]))
     yield Text()
     yield _claim(result)
@@ -74,18 +74,16 @@ def _result_table(result: Result) -> Table:
     return table
 
 
-def _comparison_words(result: Result, comparison: Comparison) -> RenderableType:
+def _comparison_words(comparison: Comparison) -> RenderableType:
     line = Text(f"{comparison.control}  ", style="bold")
-    said = words.reason_sentence(comparison.verdict, comparison.reason)
-    bounds = words.bounds_words(comparison, result.alpha, words.decimals_of(result))
     line.append(str(comparison.verdict), style=_STYLES[comparison.verdict])
-    line.append(f". {said} {bounds}; {words.draws_words(comparison)}.", style="not bold")
+    line.append(f" ({words.draws_words(comparison)}). {words.sentence(comparison.reason)}", style="not bold")
     caveats = [_hanging("caveat", caveat) for caveat in comparison.caveats]
     return Group(_indented(line), *caveats)
 
 
 def _sweep(sweep: Sweep) -> Iterable[RenderableType]:
-    yield Text(sweep.title, style="bold")
+    yield Text(words.title_of(sweep), style="bold")
     results = list(sweep.results.values())
     if results:
         yield Text(f"{results[0].metric} at {len(results)} sites · {words.units_words(results[0])}\n")
@@ -101,9 +99,7 @@ def _sweep_table(sweep: Sweep, control: str) -> Table:
     """Return a row per site: what one control says along the model is easier to follow than a block per site."""
     pairs = words.along_sites(sweep, control)
     level = percent(next(iter(pairs.values()))[1].selectivity.level)
-    table = _table(
-        "site", "score", "control mean", f"selectivity [{level} interval]", "p", "adjusted p", "verdict"
-    )
+    table = _table("site", "score", "control mean", f"selectivity [{level} interval]", "p", "adjusted p", "verdict")
     for site, (result, comparison) in pairs.items():
         decimals = words.decimals_of(result)
         table.add_row(
@@ -132,7 +128,7 @@ def _verdict(verdict: Verdict) -> Text:
 def _claim(result: Result) -> Text:
     line = Text("CLAIM ", style="bold")
     line.append(str(result.verdict), style=_STYLES[result.verdict])
-    line.append(f". {words.reason_sentence(result.verdict, result.reason)}", style="not bold")
+    line.append(f". {words.sentence(result.reason)}", style="not bold")
     return line
 
 

@@ -20,10 +20,12 @@ from controls.report.format import (
     probability,
 )
 
-# What a verdict means for the reader, which decides its colour and sign (never its colour alone).
+# How a verdict looks: its tone decides a colour and a sign, so that colour alone never says anything.
 _TONES = {
     Verdict.SELECTIVE: "good",
     Verdict.WORSE: "bad",
+    Verdict.NEGLIGIBLE: "even",
+    Verdict.EQUIVALENT: "even",
     ClaimVerdict.HOLDS: "good",
     ClaimVerdict.FAILS: "bad",
 }
@@ -117,11 +119,11 @@ class SweepView:
 def result_view(result: Result, anchor: str) -> ResultView:
     """Return what a page shows of a result, without its figure."""
     return ResultView(
-        title=result.title,
+        title=words.title_of(result),
         anchor=anchor,
         claim=_CLAIMS[result.verdict],
         tone=_TONES.get(result.verdict, "open"),
-        reason=words.reason_sentence(result.verdict, result.reason),
+        reason=words.sentence(result.reason),
         score=words.score_words(result),
         units=words.units_words(result),
         level=percent(result.score_estimate.level),
@@ -143,7 +145,7 @@ def sweep_view(sweep: Sweep, anchor: str) -> SweepView:
         for place, (site, result) in enumerate(sweep.results.items(), start=1)
     }
     return SweepView(
-        title=sweep.title,
+        title=words.title_of(sweep),
         anchor=anchor,
         lines=words.sweep_lines(sweep),
         units=words.units_words(results[0]) if results else "",
@@ -184,7 +186,7 @@ def _comparison_view(result: Result, comparison: Comparison, anchor: str) -> Com
         description=comparison.description,
         level=comparison.level,
         is_ensemble=words.is_ensemble(comparison),
-        reason=words.reason_sentence(comparison.verdict, comparison.reason),
+        reason=words.sentence(comparison.reason),
         p=words.p_long(comparison),
         preserves=comparison.preserves,
         destroys=comparison.destroys,
@@ -193,7 +195,7 @@ def _comparison_view(result: Result, comparison: Comparison, anchor: str) -> Com
         licensed=comparison.licensed,
         caveats=comparison.caveats,
         figures=_figures(result, comparison),
-        integrity=tuple((name, f"{value:.4g}" if math.isfinite(value) else MISSING) for name, value in comparison.integrity.items()),
+        integrity=tuple((name, _figure(value)) for name, value in comparison.integrity.items()),
     )
 
 
@@ -208,10 +210,13 @@ def _figures(result: Result, comparison: Comparison) -> Facts:
         ("Standard error", _with_df(estimate.standard_error, estimate.df, decimals)),
         ("Draws", words.draws_words(comparison)),
         ("Distinct relabelings", "without end" if relabelings is None else count_of_log(relabelings)),
-        ("Exceedance rate", words.p_interval_words(comparison)),
         ("Lower-tail share" if words.is_ensemble(comparison) else "Lower-tail p", probability(comparison.p_lower)),
         ("Smallest alpha for SELECTIVE", probability(comparison.claim_p)),
     )
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else MISSING
 
 
 def _with_df(error: float, df: float, decimals: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 from controls.core.problem import ROWS
@@ -24,6 +23,13 @@ ENSEMBLE = (
     "A rank is the place of the score among the draws of a stated ensemble and itself; "
     "it is not a test of a null hypothesis."
 )
+
+
+def title_of(record: Result | Sweep) -> str:
+    """Return a record's title, or what it is where it has none."""
+    if record.title or isinstance(record, Result):
+        return record.title or "Result"
+    return f"Sweep over {len(record.results)} sites"
 
 
 def decimals_of(result: Result) -> int:
@@ -57,26 +63,27 @@ def p_short(comparison: Comparison) -> str:
 
 
 def p_long(comparison: Comparison) -> str:
-    """Return one sentence on p, or on the rank, for a reader."""
+    """Return p, or the rank, with its floor and its interval, in sentences."""
     rank = rank_of(comparison)
     if rank is None:
-        return "No p-value is available."
+        return f"No p-value is available; this design can give none under {probability(comparison.p_floor)}."
     share, floor = probability(comparison.p_value), probability(comparison.p_floor)
     if is_ensemble(comparison):
         return (
             f"The score ranks {count(rank[0])} of {count(rank[1])} among the draws of this ensemble and itself, "
-            f"a share of {share}; this design can give no share under {floor}. It is not a test of a null hypothesis."
+            f"a share of {share} (floor {floor}). It is not a test of a null hypothesis. "
+            f"{p_interval_words(comparison)}"
         )
-    return f"p = {share}, one-sided; this design can give no p under {floor}."
+    return f"p = {share}, one-sided; this design can give no p under {floor}. {p_interval_words(comparison)}"
 
 
 def p_interval_words(comparison: Comparison) -> str:
-    """Return the interval of the exceedance rate in words, or why there is none."""
+    """Return the interval of the exceedance rate in a sentence, or why there is none."""
     if comparison.enumerated:
-        return "none needed: every distinct relabeling was scored once"
+        return "Every distinct relabeling was scored once, so nothing was left to chance."
     if comparison.p_interval is None or math.isnan(comparison.p_interval[0]):
-        return MISSING
-    return f"{probability_range(*comparison.p_interval)}, 95% interval for the draws that were made"
+        return f"An interval of the exceedance rate is {MISSING}."
+    return f"By the draws made, the exceedance rate lies in {probability_range(*comparison.p_interval)} (95% interval)."
 
 
 def estimate_short(estimate: Estimate, decimals: int) -> str:
@@ -103,11 +110,6 @@ def units_words(result: Result) -> str:
     return f"{rows} in {count(origin.n_units)} independent units ({origin.unit})"
 
 
-def bounds_words(comparison: Comparison, alpha: float, decimals: int) -> str:
-    """Return the bounds by which the verdict went."""
-    return f"{percent(1 - 2 * alpha)} bounds {interval(*comparison.bounds, decimals)}"
-
-
 def effect_words(result: Result) -> str:
     """Return the smallest effect of interest in words."""
     if result.smallest_effect == 0:
@@ -118,15 +120,17 @@ def effect_words(result: Result) -> str:
 def draws_words(comparison: Comparison) -> str:
     """Return how many draws there were, and how many of them had no score."""
     undefined = sum(math.isnan(score) for score in comparison.control_scores)
+    kind = "relabeling" if comparison.enumerated else "draw"
     plural = "" if comparison.draws == 1 else "s"
-    what = f"all {count(comparison.draws)} relabelings" if comparison.enumerated else f"{count(comparison.draws)} draw{plural}"
+    what = f"{'all ' if comparison.enumerated else ''}{count(comparison.draws)} {kind}{plural}"
     return what + (f", {count(undefined)} of them without a defined score" if undefined else "")
 
 
-def reason_sentence(verdict: str, reason: str) -> str:
-    """Return the reason of a verdict as a sentence of its own, without the verdict's word in front."""
-    said = re.sub(rf"^{re.escape(verdict)}\s*[.:;,–-]\s*", "", reason.strip(), flags=re.IGNORECASE)
-    said = said[:1].upper() + said[1:]
+def sentence(text: str) -> str:
+    """Return a text as a sentence: with a capital letter, except for a symbol such as p, and a full stop."""
+    said = text.strip()
+    if said[1:2].isalpha():
+        said = said[:1].upper() + said[1:]
     return said if not said or said.endswith((".", "!", "?")) else f"{said}."
 
 
@@ -163,9 +167,7 @@ def sweep_lines(sweep: Sweep) -> tuple[str, ...]:
     lines = []
     for control, by_site in sweep.adjusted_p.items():
         passed = [site for site in sweep.results if by_site.get(site, math.nan) <= sweep.alpha]
-        lines.append(
-            f"{control}: adjusted p ≤ {probability(sweep.alpha)} at {_sites(passed, len(sweep.results))}."
-        )
+        lines.append(f"{control}: adjusted p ≤ {probability(sweep.alpha)} at {_sites(passed, len(sweep.results))}.")
     for verdict in dict.fromkeys(result.verdict for result in sweep.results.values()):
         held = [site for site, result in sweep.results.items() if result.verdict == verdict]
         lines.append(f"Claim {verdict} at {_sites(held, len(sweep.results))}, each site taken alone.")

@@ -13,20 +13,24 @@ from controls.core.metric import ColumnMetric, FindingMetric, Metric
 from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
+from controls.runner.evaluation import Evaluation, FoldPart, combine, reassemble
 from controls.runner.folds import Choice, Folds
-from controls.runner.resample import RESAMPLES, FoldUnits, column_deviations, mean_deviations, resampled
+from controls.runner.resample import FoldUnits, column_deviations, mean_deviations, resampled
 
 _KEPT_ENGINES = 8
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What B label columns scored."""
+class Columns:
+    """B label columns: as labels, as the engine's targets, and which get deviations where those are dear."""
 
-    scores: np.ndarray  # (B,), mean over folds; NaN where none was defined
-    fold_scores: np.ndarray  # (K, B)
-    deviations: np.ndarray  # (G, B) or (RESAMPLES, B): squares sum to the variance over units
-    df: np.ndarray  # (B,), degrees of freedom of that variance
+    labels: np.ndarray  # (n, B)
+    targets: np.ndarray  # (n, B), class codes or numbers
+    wanted: np.ndarray  # (B,)
+
+    def take(self, which: np.ndarray) -> Columns:
+        """Return some of the columns."""
+        return Columns(self.labels[:, which], self.targets[:, which], self.wanted[which])
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,29 +56,32 @@ class Evaluator:
         """Scores closer than this count as tied."""
         return max((engine.tolerance for engine in self._engines.values()), default=0.0)
 
+    def evaluate(self, labels: np.ndarray, *, resample: int = 1) -> Evaluation:
+        """Return what columns of labels (n, B) score.
+
+        Where deviations can only be had by resampling, the first ``resample`` columns get them.
+        """
+        everything = Columns(labels, self.targets(labels), np.arange(labels.shape[1]) < resample)
+        parts = []
+        for choice in self.folds.choose(everything.targets, self._usable):
+            splits = self._restricted(choice.splits)
+            columns = everything.take(choice.columns)
+            fold_parts = [self._fold(choice, k, split, columns) for k, split in enumerate(splits)]
+            combined = combine(fold_parts, splits, self.problem.unit_codes, self.problem.n_units)
+            parts.append((choice.columns, combined))
+        return reassemble(parts, labels.shape[1])
+
     def targets(self, labels: np.ndarray) -> np.ndarray:
         """Return label columns (n, B) as class codes, or as numbers; refuse labels the problem has not."""
-        if self.task == "regression":
+        if self.task == "regression" or self.problem.labels is None:
             return np.asarray(labels, dtype=np.float64)
         classes = self.problem.classes
         codes = np.searchsorted(classes, labels).clip(0, len(classes) - 1)
-        if not (classes[codes] == labels).all():
-            stranger = np.asarray(labels)[classes[codes] != labels][0]
-            raise InputError(f"a control drew the label {stranger!r}, which the problem does not have.")
+        strange = classes[codes] != labels
+        if strange.any():
+            stranger = np.asarray(labels)[strange][0]
+            raise InputError(f"a control drew the label {stranger!r}, which the problem does not have; fix its draw.")
         return codes
-
-    def evaluate(self, labels: np.ndarray) -> Evaluation:
-        """Return what columns of labels (n, B) score."""
-        targets = self.targets(labels)
-        parts = []
-        for choice in self.folds.choose(targets, self._usable):
-            splits = self._restricted(choice.splits)
-            columns = choice.columns
-            fold_parts = [
-                self._fold(choice, k, split, targets[:, columns], labels[:, columns]) for k, split in enumerate(splits)
-            ]
-            parts.append((columns, self._combine(fold_parts, splits, len(columns))))
-        return _reassemble(parts, targets.shape[1])
 
     def _restricted(self, splits: Sequence[Split]) -> tuple[Split, ...]:
         if self.rows is None:
@@ -87,75 +94,73 @@ class Evaluator:
 
     def _usable(self, splits: Sequence[Split], targets: np.ndarray) -> np.ndarray:
         """Count, for each column, the folds that can be fitted and scored."""
-        if self.task == "regression":
-            return np.full(targets.shape[1], len(splits))
         return np.sum([self._fold_usable(split, targets) for split in splits], axis=0)
 
     def _fold_usable(self, split: Split, targets: np.ndarray) -> np.ndarray:
         train, test = split
         if not len(train) or not len(test):
             return np.zeros(targets.shape[1], dtype=bool)
-        if self.task == "regression":
+        if self.task == "regression" or self.problem.labels is None:
             return np.ones(targets.shape[1], dtype=bool)
         n_classes = len(self.problem.classes)
-        in_train = (class_counts(targets[train], n_classes) > 0).sum(axis=0) >= 2
+        fine = (class_counts(targets[train], n_classes) > 0).sum(axis=0) >= 2
         if isinstance(self.metric, ColumnMetric):
-            return in_train & self.metric.defined(class_counts(targets[test], n_classes))
-        return in_train
+            fine &= self.metric.defined(class_counts(targets[test], n_classes))
+        return fine
 
     # -- one fold ----------------------------------------------------------------------------------
 
-    def _fold(self, choice: Choice, k: int, split: Split, targets: np.ndarray, labels: np.ndarray) -> Any:
-        """Return (scores (B,), deviations (G_k or RESAMPLES, B), by leaving out?) of one fold."""
-        scores = np.full(targets.shape[1], np.nan)
-        usable = np.flatnonzero(self._fold_usable(split, targets))
+    def _fold(self, choice: Choice, k: int, split: Split, columns: Columns) -> FoldPart:
+        scores = np.full(columns.targets.shape[1], np.nan)
+        usable = np.flatnonzero(self._fold_usable(split, columns.targets))
         if not len(usable):
-            return scores, None, True
+            return FoldPart(scores, None, True)
         units = FoldUnits(k, self.problem.unit_codes[split[1]], self.seed)
-        if isinstance(self.metric, ColumnMetric):
-            output = self._predict(choice, k, split, targets[:, usable], labels[:, usable])
-            truth = targets[split[1]][:, usable]
-            values = self.metric.score(truth, output)
-            part, left_out = column_deviations(self.metric, truth, output, values, units)
-        else:
-            found = [self._score_finding(k, split, labels[:, column], units) for column in usable]
-            values = np.array([value for value, _, _ in found])
-            part = np.column_stack([deviation for _, deviation, _ in found])
-            left_out = found[0][2]
-        scores[usable] = values
-        deviations = np.full((len(part), targets.shape[1]), np.nan)
-        deviations[:, usable] = part
-        return scores, deviations, left_out
+        by_columns = isinstance(self.metric, ColumnMetric)
+        score = self._score_columns if by_columns else self._score_findings
+        found = score(choice, k, split, columns.take(usable), units)
+        scores[usable] = found.scores
+        assert found.deviations is not None
+        deviations = np.full((len(found.deviations), len(scores)), np.nan)
+        deviations[:, usable] = found.deviations
+        return FoldPart(scores, deviations, found.left_out)
 
-    def _predict(self, choice: Choice, k: int, split: Split, targets: np.ndarray, labels: np.ndarray) -> Output:
+    def _score_columns(self, choice: Choice, k: int, split: Split, columns: Columns, units: FoldUnits) -> FoldPart:
         metric = self.metric
         assert isinstance(metric, ColumnMetric)
+        output = self._predict(choice, k, split, columns)
+        truth = columns.targets[split[1]]
+        scores = metric.score(truth, output)
+        deviations, left_out = column_deviations(metric, truth, output, scores, units, columns.wanted)
+        return FoldPart(scores, deviations, left_out)
+
+    def _predict(self, choice: Choice, k: int, split: Split, columns: Columns) -> Output:
+        assert isinstance(self.metric, ColumnMetric)
+        needs = self.metric.needs
         if self.batched:
-            return self._engine(choice).predict(k, targets, metric.needs)
+            return self._engine(choice).predict(k, columns.targets, needs)
         from controls.probes.outputs import outputs
 
-        found = []
-        for column in range(labels.shape[1]):
-            finding = self._fit(k, split, labels[:, column])
-            test = self.problem.X[split[1]]
-            found.append(outputs(finding, test, metric.needs, self.problem.classes, self.task))
-        return _side_by_side(found)
+        test = self.problem.X[split[1]]
+        classes = self.problem.classes if self.task == "classification" else None
+        findings = (self._fit(k, split, labels) for labels in columns.labels.T)
+        return _side_by_side([outputs(finding, test, needs, classes, self.task) for finding in findings])
 
     def _engine(self, choice: Choice) -> Engine:
         if choice.key not in self._engines:
             trainer = self.trainer
             assert isinstance(trainer, BatchTrainer)
             n_classes = len(self.problem.classes) if self.task == "classification" else 0
-            splits = self._restricted(choice.splits)
             if len(self._engines) >= _KEPT_ENGINES:  # folds that follow the labels are rarely met again
                 del self._engines[next(iter(self._engines))]
+            splits = self._restricted(choice.splits)
             self._engines[choice.key] = trainer.engine(self.problem.X, splits, self.task, n_classes)
         return self._engines[choice.key]
 
-    def _fit(self, k: int, split: Split, labels: np.ndarray | None) -> Any:
-        problem = self.problem if labels is None else self.problem.with_labels(labels)
+    def _fit(self, k: int, split: Split, labels: np.ndarray) -> Any:
+        """Fit the training rows; every column of a fold gets the same stream, so that only labels differ."""
         try:
-            return self.trainer.fit(problem.take(split[0]), stream(self.seed, "trainer", k))
+            return self.trainer.fit(self._labelled(labels).take(split[0]), stream(self.seed, "trainer", k))
         except ControlsError:
             raise
         except Exception as error:
@@ -163,55 +168,29 @@ class Evaluator:
                 f"the trainer failed in fold {k} on {len(split[0])} rows: {type(error).__name__}: {error}"
             ) from error
 
-    def _score_finding(
-        self, k: int, split: Split, labels: np.ndarray, units: FoldUnits
-    ) -> tuple[float, np.ndarray, bool]:
+    def _labelled(self, labels: np.ndarray) -> Problem:
+        return self.problem if self.problem.labels is None else self.problem.with_labels(labels)
+
+    def _score_findings(self, choice: Choice, k: int, split: Split, columns: Columns, units: FoldUnits) -> FoldPart:
+        found = [
+            self._score_finding(k, split, labels, units, wanted)
+            for labels, wanted in zip(columns.labels.T, columns.wanted, strict=True)
+        ]
+        scores = np.concatenate([part.scores for part in found])
+        deviations = [part.deviations for part in found if part.deviations is not None]
+        return FoldPart(scores, np.column_stack(deviations), found[0].left_out)
+
+    def _score_finding(self, k: int, split: Split, labels: np.ndarray, units: FoldUnits, wanted: bool) -> FoldPart:
         metric = self.metric
         assert isinstance(metric, FindingMetric)
-        problem = self.problem if self.problem.labels is None else self.problem.with_labels(labels)
-        finding, test = self._fit(k, split, labels if problem.labels is not None else None), problem.take(split[1])
+        finding, test = self._fit(k, split, labels), self._labelled(labels).take(split[1])
         score = metric(finding, test)
         if score.ndim == 1 and len(score) == test.n:
-            return float(score.mean()), mean_deviations(score, units), True
+            return FoldPart(score.mean(keepdims=True), mean_deviations(score, units), True)
         if score.ndim:
             raise InputError(f"scoring must return one number, or one per row ({test.n}), got shape {score.shape}.")
-        values = resampled(lambda rows: np.atleast_1d(metric(finding, test.take(rows))), np.atleast_1d(score), units)
-        return float(score), values, False
-
-    # -- folds together ------------------------------------------------------------------------------
-
-    def _combine(self, parts: list[Any], splits: Sequence[Split], n_columns: int) -> Evaluation:
-        """Return mean scores over folds, and deviations of those means.
-
-        A fold from which some unit cannot be left out (it has one unit, or one unit holds a whole
-        class) is a unit of its own: its deviation is that of its score from the mean over folds.
-        """
-        fold_scores = np.stack([scores for scores, _, _ in parts])
-        defined = ~np.isnan(fold_scores)
-        count = defined.sum(axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.where(count > 0, np.nansum(fold_scores, axis=0) / count, np.nan)
-        left_out = all(flag for _, _, flag in parts)
-        size = self.problem.n_units if left_out else RESAMPLES
-        deviations, df = np.zeros((size, n_columns)), np.zeros(n_columns)
-        thin_count = np.zeros(n_columns)
-        for k, (scores, part, _) in enumerate(parts):
-            if part is None:
-                continue
-            members = np.unique(self.problem.unit_codes[splits[k][1]])
-            thin = defined[k] & np.isnan(part).any(axis=0)
-            whole = defined[k] & ~thin
-            slots = members if left_out else np.arange(RESAMPLES)
-            deviations[slots[:, None], np.flatnonzero(whole)] += part[:, whole] / count[whole]
-            if thin.any():
-                scale = np.sqrt(count[thin] / np.maximum(count[thin] - 1, 1)) / count[thin]
-                slot = members[0] if left_out else 0
-                deviations[slot, thin] += (scores[thin] - means[thin]) * scale
-            df += np.where(whole, len(members) - 1, 0)
-            thin_count += thin
-        df += np.maximum(thin_count - 1, 0)
-        tested = len(np.unique(np.concatenate([self.problem.unit_codes[test] for _, test in splits])))
-        return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1))
+        deviations = resampled(lambda rows: metric(finding, test.take(rows))[None], score[None], units, wanted=wanted)
+        return FoldPart(score[None], deviations, False)
 
 
 def class_counts(targets: np.ndarray, n_classes: int) -> np.ndarray:
@@ -221,7 +200,7 @@ def class_counts(targets: np.ndarray, n_classes: int) -> np.ndarray:
     return np.bincount(flat, minlength=n_classes * n_columns).reshape(n_columns, n_classes).T
 
 
-def _side_by_side(outputs: list[Output]) -> Output:
+def _side_by_side(outputs: Sequence[Output]) -> Output:
     """Return the outputs of single columns as one."""
 
     def join(parts: list[Any]) -> np.ndarray | None:
@@ -232,18 +211,3 @@ def _side_by_side(outputs: list[Output]) -> Output:
         join([output.scores for output in outputs]),
         join([output.probabilities for output in outputs]),
     )
-
-
-def _reassemble(parts: list[tuple[np.ndarray, Evaluation]], n_columns: int) -> Evaluation:
-    """Return the columns of several choices of folds in their own order."""
-    if len(parts) == 1:
-        return parts[0][1]
-    n_folds = max(len(part.fold_scores) for _, part in parts)
-    size = max(len(part.deviations) for _, part in parts)
-    scores, df = np.full(n_columns, np.nan), np.zeros(n_columns)
-    fold_scores, deviations = np.full((n_folds, n_columns), np.nan), np.zeros((size, n_columns))
-    for columns, part in parts:
-        scores[columns], df[columns] = part.scores, part.df
-        fold_scores[: len(part.fold_scores), columns] = part.fold_scores
-        deviations[: len(part.deviations), columns] = part.deviations
-    return Evaluation(scores, fold_scores, deviations, df)

@@ -12,9 +12,10 @@ from controls.core.control import Control, LabelControl
 from controls.core.key import NoContent, content_key
 from controls.core.problem import Problem
 from controls.core.rng import stream
-from controls.runner.evaluate import Evaluation, Evaluator
+from controls.runner.evaluate import Evaluator
+from controls.runner.evaluation import Evaluation, repeat_first
 from controls.runner.plan import Plan, PlannedControl
-from controls.runner.resample import RESAMPLED_DRAWS, RESAMPLES
+from controls.runner.resample import A_FEW, RESAMPLES
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 
@@ -85,13 +86,13 @@ class _Collected:
         self.scores[self.filled : self.filled + size] = evaluation.scores
         fine = ~np.isnan(evaluation.scores)
         if len(self.total) == RESAMPLES:  # resampling is dear: a few draws stand for all
-            fine &= self.count + np.cumsum(fine) <= RESAMPLED_DRAWS
+            fine &= self.count + np.cumsum(fine) <= A_FEW
         self.total += evaluation.deviations[:, fine].sum(axis=1)
         self.count += int(fine.sum())
         self.filled += size
         kept = sum(part.shape[1] for part in self.labels)
-        if labels is not None and kept < RESAMPLED_DRAWS:
-            self.labels.append(labels[:, : RESAMPLED_DRAWS - kept])
+        if labels is not None and kept < A_FEW:
+            self.labels.append(labels[:, : A_FEW - kept])
 
     def result(self) -> Drawn:
         labels = np.concatenate(self.labels, axis=1) if self.labels else None
@@ -105,27 +106,30 @@ def _evaluations(
         for draw in range(planned.draws):
             changed = planned.control.draw(evaluator.problem, draw_stream(evaluator.seed, planned.control, draw))
             with _one_thread(evaluator.batched):
-                yield replace(evaluator, problem=changed, _engines={}).evaluate(_column(changed)), None
+                part = replace(evaluator, problem=changed, _engines={})
+                yield part.evaluate(_column(changed), resample=A_FEW - draw), None
         return
-    blocks = _label_blocks(planned, evaluator.problem, evaluator.seed)
+    starts = np.cumsum([0, *planned.blocks])
+    blocks = zip(_label_blocks(planned, evaluator.problem, evaluator.seed), starts, strict=False)
     if evaluator.batched:
-        for labels in blocks:
-            yield _evaluate_new(evaluator, labels, observed), labels
+        for labels, start in blocks:
+            yield _evaluate_new(evaluator, labels, observed, A_FEW - int(start)), labels
         return
     yield from _one_by_one(blocks, evaluator, observed, n_jobs)
 
 
 def _one_by_one(
-    blocks: Iterator[np.ndarray], evaluator: Evaluator, observed: Evaluation, n_jobs: int | None
+    blocks: Iterator[tuple[np.ndarray, Any]], evaluator: Evaluator, observed: Evaluation, n_jobs: int | None
 ) -> Iterator[tuple[Evaluation, np.ndarray]]:
     """Evaluate single columns in processes of one BLAS thread each, in the order of the draws."""
     from joblib import Parallel, delayed
 
-    def work(labels: np.ndarray) -> tuple[Evaluation, np.ndarray]:
+    def work(labels: np.ndarray, start: int) -> tuple[Evaluation, np.ndarray]:
         with _one_thread(False):
-            return _evaluate_new(evaluator, labels, observed), labels
+            return _evaluate_new(evaluator, labels, observed, A_FEW - start), labels
 
-    done: Any = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(work)(labels) for labels in blocks)
+    jobs = (delayed(work)(labels, int(start)) for labels, start in blocks)
+    done: Any = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
     yield from done
 
 
@@ -152,22 +156,17 @@ def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:
     return stream(seed, "draw", key, draw)
 
 
-def _evaluate_new(evaluator: Evaluator, labels: np.ndarray, observed: Evaluation) -> Evaluation:
+def _evaluate_new(evaluator: Evaluator, labels: np.ndarray, observed: Evaluation, resample: int) -> Evaluation:
     """Evaluate label columns; those equal to the observed labels score what they scored, to the bit."""
     known = (labels == _column(evaluator.problem)).all(axis=0)
     if not known.any():
-        return evaluator.evaluate(labels)
-    size = labels.shape[1]
-    whole = Evaluation(*(np.repeat(part[..., :1], size, axis=-1) for part in _parts(observed)))
+        return evaluator.evaluate(labels, resample=resample)
+    whole = repeat_first(observed, labels.shape[1])
     if not known.all():
-        fresh = evaluator.evaluate(labels[:, ~known])
-        for target, source in zip(_parts(whole), _parts(fresh), strict=True):
+        fresh = evaluator.evaluate(labels[:, ~known], resample=resample)
+        for target, source in zip(whole.parts, fresh.parts, strict=True):
             target[..., ~known] = source
     return whole
-
-
-def _parts(evaluation: Evaluation) -> tuple[np.ndarray, ...]:
-    return evaluation.scores, evaluation.fold_scores, evaluation.deviations, evaluation.df
 
 
 def _column(problem: Problem) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from controls.core.rng import stream
 from controls.core.trainer import Output
 
 RESAMPLES = 200  # where a metric has no influence values
-RESAMPLED_DRAWS = 20  # draws whose mean stands for the control in those
+A_FEW = 10  # draws that stand for all of a control where each is dear: resampled, or refitted without units
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,16 @@ class FoldUnits:
         return [np.concatenate([rows[g] for g in rng.integers(len(rows), size=len(rows))]) for _ in range(RESAMPLES)]
 
 
-def resampled(score_of: Callable[[np.ndarray], np.ndarray], full: np.ndarray, units: FoldUnits) -> np.ndarray:
+def resampled(
+    score_of: Callable[[np.ndarray], np.ndarray], full: np.ndarray, units: FoldUnits, *, wanted: bool = True
+) -> np.ndarray:
     """Return deviations (RESAMPLES, B) whose squares sum to the variance of the fold's score over units.
 
-    Scaled by sqrt(G/(G−1)), since G units drawn from G vary by (G−1)/G of what they stand for.
+    Scaled by sqrt(G/(G−1)), since G units drawn from G vary by (G−1)/G of what they stand for. Zeros
+    where not ``wanted``.
     """
+    if not wanted:
+        return np.zeros((RESAMPLES, len(full)))
     n_units = len(units.members)
     values = np.stack([score_of(rows) for rows in units.resamples()])
     centred = values - np.where(np.isnan(values), full, values).mean(axis=0)
@@ -54,21 +58,29 @@ def resampled(score_of: Callable[[np.ndarray], np.ndarray], full: np.ndarray, un
     return np.nan_to_num(centred, nan=0.0) * scale
 
 
-def take_rows(output: Output, rows: np.ndarray) -> Output:
-    """Return an output on some of its test rows."""
+def take(output: Output, which: np.ndarray) -> Output:
+    """Return an output on some test rows (indices) or for some columns (a mask)."""
+    at = (slice(None), which) if which.dtype == bool else (which,)
     return Output(
-        *(None if part is None else part[rows] for part in (output.labels, output.scores, output.probabilities))
+        *(None if part is None else part[at] for part in (output.labels, output.scores, output.probabilities))
     )
 
 
 def column_deviations(
-    metric: ColumnMetric, truth: np.ndarray, output: Output, full: np.ndarray, units: FoldUnits
-) -> Any:
-    """Return (deviations, leave_one_out): (G_k, B) by leaving out, or (RESAMPLES, B) by resampling."""
+    metric: ColumnMetric, truth: np.ndarray, output: Output, full: np.ndarray, units: FoldUnits, wanted: np.ndarray
+) -> tuple[np.ndarray, bool]:
+    """Return (deviations, left out?): (G_k, B) by leaving units out, or (RESAMPLES, B) by resampling them.
+
+    Resampling is dear: it is done for the ``wanted`` columns (B,) only, and the others' are zero.
+    """
     left = metric.without_units(truth, output, units.local)
     if left is not None:
         return full - left, True
-    return resampled(lambda rows: metric.score(truth[rows], take_rows(output, rows)), full, units), False
+    deviations = np.zeros((RESAMPLES, len(full)))
+    if wanted.any():
+        few, cut = truth[:, wanted], take(output, wanted)
+        deviations[:, wanted] = resampled(lambda rows: metric.score(few[rows], take(cut, rows)), full[wanted], units)
+    return deviations, False
 
 
 def mean_deviations(scores: np.ndarray, units: FoldUnits) -> np.ndarray:

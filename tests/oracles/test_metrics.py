@@ -13,7 +13,7 @@ from controls.core.trainer import Output
 from controls.metrics import R2, Accuracy, BalancedAccuracy, NegLogLoss, NegMeanSquaredError, RocAuc, RocAucOvr
 
 NAN = float("nan")
-SEEDS = range(6)
+SEEDS = range(4)
 
 
 def classes_case(seed: int, n_classes: int, *, float32: bool = False):
@@ -209,13 +209,17 @@ def test_one_unit_leaves_nothing():
         assert np.isnan(metric.without_units(truth, output, np.zeros_like(units))).all()
 
 
-def test_r2_knows_constant_truth_exactly():
-    # All rows left are 0.1, whose sum of squares about a rounded mean is not quite 0.
-    truth = np.array([0.1, 0.1, 0.1, 0.7, 12.3])[:, None]
-    predicted = np.array([0.2, 0.1, 0.1, 0.7, 12.3])[:, None]
-    without = R2().without_units(truth, Output(labels=predicted), np.array([0, 0, 1, 2, 2]))
-    assert np.isnan(without[:, 0]).tolist() == [False, False, True]
-    assert np.isnan(R2().score(truth[:3], Output(labels=predicted[:3]))[0])
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.7, 1 / 3, 2.2])
+@pytest.mark.parametrize("k", range(3, 12))
+def test_r2_knows_constant_truth_exactly(k, value):
+    # Without unit 1 all rows are equal; their sum of squares about a rounded mean is often not quite 0.
+    truth = np.concatenate([np.full(k, value), np.linspace(11, 13, k + 1)])[:, None]
+    predicted = truth + np.linspace(0, 1, len(truth))[:, None]
+    units = (truth[:, 0] > 5).astype(int)
+    without = R2().without_units(truth, Output(labels=predicted), units)
+    np.testing.assert_allclose(without[0], r2(truth[k:], Output(labels=predicted[k:]), 0), rtol=1e-11)
+    assert np.isnan(without[1, 0])
+    assert np.isnan(R2().score(truth[:k], Output(labels=predicted[:k]))[0])
 
 
 @pytest.mark.parametrize(("n_classes", "metric"), [(2, RocAuc()), (2, RocAucOvr()), (4, RocAucOvr())])

@@ -150,7 +150,7 @@ def build_ugly() -> Result:
     nasty = "<script>alert('x')</script>"
     gone = Estimate(0.0, NAN, NAN, 0.95, NAN, NAN, "fitted", approximate=True)
     comparison = build_comparison(
-        f"Own{nasty}",
+        f"Own$x${nasty}",
         description=f"Own(per='{nasty}', cost='$5$')",
         score=NAN,
         control_scores=np.full(3, NAN),
@@ -177,7 +177,7 @@ def build_ugly() -> Result:
     )
     return build_result(
         comparison,
-        title=f"{nasty} [bold]$x$ & \"more\"",
+        title=f'{nasty} [bold]$x$ & "more"',
         metric=nasty,
         score=NAN,
         score_estimate=replace(gone, value=NAN),
@@ -190,7 +190,7 @@ def build_ugly() -> Result:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build() -> SimpleNamespace:
     """Builders of records, by what they build."""
     builders: dict[str, Callable[..., Any]] = {
@@ -203,3 +203,9 @@ def build() -> SimpleNamespace:
         "ugly": build_ugly,
     }
     return SimpleNamespace(**builders)
+
+
+@pytest.fixture(scope="session")
+def records() -> dict[str, Any]:
+    """One record of each kind, and one of which everything is missing or hostile."""
+    return {"result": build_result(), "sweep": build_sweep(), "ugly": build_ugly()}

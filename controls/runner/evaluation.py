@@ -1,0 +1,86 @@
+"""Evaluation: what label columns scored, and how folds and blocks are put together to one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from controls.core.trainer import Split
+from controls.runner.resample import RESAMPLES
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What B label columns scored."""
+
+    scores: np.ndarray  # (B,), mean over folds; NaN where none was defined
+    fold_scores: np.ndarray  # (K, B)
+    deviations: np.ndarray  # (G, B) or (RESAMPLES, B): squares sum to the variance over units
+    df: np.ndarray  # (B,), degrees of freedom of that variance
+
+    @property
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """The arrays, columns last."""
+        return self.scores, self.fold_scores, self.deviations, self.df
+
+
+@dataclass(frozen=True)
+class FoldPart:
+    """What B label columns scored in one fold."""
+
+    scores: np.ndarray  # (B,)
+    deviations: np.ndarray | None  # (G_k, B) or (RESAMPLES, B); None where no column could be scored
+    left_out: bool  # whether deviations come from leaving units out
+
+
+def combine(parts: Sequence[FoldPart], splits: Sequence[Split], unit_codes: np.ndarray, n_units: int) -> Evaluation:
+    """Return mean scores over folds, and deviations of those means.
+
+    A fold from which some unit cannot be left out (it has one unit, or one unit holds a whole
+    class) is a unit of its own: its deviation is that of its score from the mean over folds.
+    """
+    fold_scores = np.stack([part.scores for part in parts])
+    count = (~np.isnan(fold_scores)).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(count > 0, np.nansum(fold_scores, axis=0) / count, np.nan)
+    left_out = all(part.left_out for part in parts)
+    deviations = np.zeros((n_units if left_out else RESAMPLES, len(means)))
+    df, thin_folds = np.zeros(len(means)), np.zeros(len(means))
+    for part, (_, test) in zip(parts, splits, strict=True):
+        if part.deviations is None:
+            continue
+        members = np.unique(unit_codes[test])
+        slots = members if left_out else np.arange(RESAMPLES)
+        defined = ~np.isnan(part.scores)
+        thin = defined & np.isnan(part.deviations).any(axis=0)
+        whole = defined & ~thin
+        deviations[slots[:, None], np.flatnonzero(whole)] += part.deviations[:, whole] / count[whole]
+        scale = np.sqrt(count[thin] / np.maximum(count[thin] - 1, 1)) / count[thin]
+        deviations[slots[0], thin] += (part.scores[thin] - means[thin]) * scale
+        df += np.where(whole, len(members) - 1, 0)
+        thin_folds += thin
+    df += np.maximum(thin_folds - 1, 0)
+    tested = len(np.unique(np.concatenate([unit_codes[test] for _, test in splits])))
+    return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1))
+
+
+def reassemble(parts: Sequence[tuple[np.ndarray, Evaluation]], n_columns: int) -> Evaluation:
+    """Return the columns of several choices of folds in their own order."""
+    if len(parts) == 1:
+        return parts[0][1]
+    n_folds = max(len(part.fold_scores) for _, part in parts)
+    size = max(len(part.deviations) for _, part in parts)
+    scores, df = np.full(n_columns, np.nan), np.zeros(n_columns)
+    fold_scores, deviations = np.full((n_folds, n_columns), np.nan), np.zeros((size, n_columns))
+    for columns, part in parts:
+        scores[columns], df[columns] = part.scores, part.df
+        fold_scores[: len(part.fold_scores), columns] = part.fold_scores
+        deviations[: len(part.deviations), columns] = part.deviations
+    return Evaluation(scores, fold_scores, deviations, df)
+
+
+def repeat_first(evaluation: Evaluation, size: int) -> Evaluation:
+    """Return the first column ``size`` times."""
+    return Evaluation(*(np.repeat(part[..., :1], size, axis=-1) for part in evaluation.parts))

@@ -1,0 +1,65 @@
+"""What a check holds against what was there before: the caller's problem, and global random state."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from controls.core.errors import ControlsCheckError
+from controls.core.problem import Problem
+
+
+def fingerprint(problem: Problem) -> dict[str, Any]:
+    """Return the bytes, types and flags of everything a problem holds, by the name of its part."""
+    arrays = {"labels": problem.labels}
+    sites = problem.activations if problem.sites else {"": problem.activations}
+    arrays |= {f"activations {site}".strip(): array for site, array in sites.items()}
+    arrays |= {f"group {name}": column for name, column in problem.groups.items()}
+    found: dict[str, Any] = {name: _content(array) for name, array in arrays.items()}
+    return {**found, "unit": problem.unit, "source": id(problem.source)}
+
+
+def _content(array: np.ndarray | None) -> Any:
+    if array is None:
+        return None
+    return array.dtype.str, array.shape, array.flags.writeable, np.ascontiguousarray(array).tobytes()
+
+
+def drawn_content(problem: Problem) -> tuple:
+    """Return what makes two draws the same: labels, activations and groups, by value."""
+    parts = fingerprint(problem)
+    return tuple(
+        (name, (value[0], value[1], value[3]) if isinstance(value, tuple) else value)
+        for name, value in parts.items()
+        if name != "source"
+    )
+
+
+@contextmanager
+def nothing_changes(what: str, problem: Problem) -> Iterator[None]:
+    """Raise ControlsCheckError where the block changes the problem or global random state."""
+    before, state = fingerprint(problem), _global_random_state()
+    yield
+    changed = [name for name, value in fingerprint(problem).items() if before.get(name) != value]
+    if changed:
+        raise ControlsCheckError(
+            f"{what} changed the caller's problem ({', '.join(changed)}); work on a copy and return that."
+        )
+    moved = [name for name, value in _global_random_state().items() if state.get(name, value) != value]
+    if moved:
+        raise ControlsCheckError(
+            f"{what} used the global random state of {', '.join(moved)}; draw from the rng that is passed in only."
+        )
+
+
+def _global_random_state() -> dict[str, Any]:
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - read, to see that nobody else used it
+    state: dict[str, Any] = {"numpy": (kind, np.asarray(keys).tobytes(), *rest), "random": random.getstate()}
+    if "torch" in sys.modules:
+        state["torch"] = sys.modules["torch"].get_rng_state().numpy().tobytes()
+    return state

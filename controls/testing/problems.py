@@ -1,0 +1,109 @@
+"""Ugly problems to try controls and trainers on: unsorted rows, unequal groups, labels that cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from controls.core.problem import Problem
+from controls.core.rng import stream
+
+_SENTENCES = (4, 3, 2, 1, 2, 2, 5, 3, 3, 4, 4, 5, 4, 4, 1, 3, 4)  # rows in each
+_DOCUMENT_OF_SENTENCE = (0, 0, 1, 1, 1, 1, 2, 3, 3, 4, 4, 5, 6, 7, 7, 8, 8)
+_GENRE_OF_DOCUMENT = (0, 0, 0, 1, 1, 1, 1, 2, 2)
+KINDS = ("binary", "strings", "continuous", "signed", "symmetric")
+
+
+def ugly_problems(names: tuple[str, ...] = (), seed: int = 0) -> Iterator[Problem]:
+    """Yield one problem after another; together they suit every control on rows, groups or signs.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Group names that are needed besides document, sentence, genre, word and position; they
+        become documents in some of the problems, and genres, sentences or words in others.
+    seed : int
+        Of the problems' random numbers.
+
+    Yields
+    ------
+    Problem
+        Of 54 rows and 3 features. Labels vary by row, by word, or are constant per sentence,
+        document or genre; they are binary, strings, numbers, or signed numbers.
+    """
+    for constant, kind, like in product(
+        ("", "document", "sentence", "word", "genre"), KINDS, ("document", "sentence", "genre", "word")
+    ):
+        if like != "document" and not names:
+            continue
+        yield _problem(kind, constant, dict.fromkeys(names, like), stream(seed, "ugly", kind, constant))
+
+
+def tiny_problems(names: tuple[str, ...] = (), seed: int = 0) -> Iterator[Problem]:
+    """Yield the first few rows, or groups, of every ugly problem: small enough to enumerate."""
+    for problem in ugly_problems(names, seed):
+        for group in ("genre", "document", "sentence"):
+            codes = problem.codes(group)
+            yield problem.take(np.flatnonzero(np.isin(codes, np.unique(codes)[:2])))
+        yield problem.take(np.arange(0, problem.n, 9))
+        yield problem.take(np.flatnonzero(np.isin(problem.codes("document"), [0, 2, 5, 6])))
+
+
+def group_names(control: Any) -> tuple[str, ...]:
+    """Return every text that a control holds and that no ugly problem has as a group already."""
+    known = {"document", "sentence", "genre", "word", "position"}
+    return tuple(dict.fromkeys(text for text in _texts(control) if text not in known))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _texts(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for item in fields(value):
+            yield from _texts(getattr(value, item.name))
+
+
+def _problem(kind: str, constant: str, extra: dict[str, str], rng: np.random.Generator) -> Problem:
+    sentence = np.repeat(np.arange(len(_SENTENCES)), _SENTENCES)
+    document = np.array(_DOCUMENT_OF_SENTENCE)[sentence]
+    order = rng.permutation(len(sentence))
+    sentence, document = sentence[order], document[order]
+    words = np.array(["the", "a", "saw", "dog", "cat", "of", "Ünder"])
+    groups: dict[str, np.ndarray] = {
+        "document": np.array([f"d{7 * i % 9}" for i in document]),
+        "sentence": 100 - sentence,
+        "genre": np.array(["news", "fiction", "letters"])[np.array(_GENRE_OF_DOCUMENT)[document]],
+        "word": words[np.minimum(rng.geometric(0.35, len(order)) - 1, len(words) - 1)],
+        "position": np.array([int((document[:i] == d).sum()) for i, d in enumerate(document)]),
+    }
+    groups |= {name: groups[like] for name, like in extra.items()}
+    labels = _labels(kind, document, rng)
+    if constant:
+        first = np.unique(groups[constant], return_index=True, return_inverse=True)
+        labels = _labels(kind, np.arange(len(first[1])), rng)[first[2].ravel()]
+    activations = rng.standard_normal((len(order), 3)) * [1.0, 30.0, 1e-3] + [0.0, 100.0, 0.0]
+    return Problem(activations, labels, groups=groups, unit="document")
+
+
+def _labels(kind: str, document: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return labels that cluster by document and differ at least once."""
+    n, lean = len(document), rng.random(int(document.max()) + 1)[document]
+    high = rng.random(n) < lean
+    high[:2] = True, False
+    if kind == "binary":
+        return high
+    if kind == "strings":
+        return np.where(high, np.where(rng.random(n) < 0.3, "noun", "verb"), "a rare, long name")
+    if kind == "symmetric":
+        return np.where(high, 1, -1)
+    numbers = np.exp(rng.standard_normal(n)) + 3 * lean
+    if kind == "signed":
+        return np.where(rng.random(n) < 0.15, 0.0, numbers * np.where(high, 1, -1))
+    return numbers

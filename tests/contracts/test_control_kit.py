@@ -1,0 +1,119 @@
+"""Every public control does what it claims, and every broken one is found out."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import random
+
+import numpy as np
+import pytest
+
+import controls as ct
+from controls import generators
+from controls.core.control import Control, describe
+from controls.core.exchangeability import Free, Nested, Whole, Within
+from controls.testing import BROKEN_CONTROLS, ControlsCheckError, check_control, parametrize_with_control_checks
+from controls.testing.control_checks import yield_control_checks
+from controls.testing.problems import ugly_problems
+
+SETTINGS: list[Control] = [
+    ct.ShuffleLabels(),
+    ct.ShuffleLabels(within="document"),
+    ct.ShuffleLabels(within="word"),
+    ct.ShuffleLabels(whole="document"),
+    ct.ShuffleLabels(whole="document", blocks=True),
+    ct.ShuffleLabels(whole="document", within="genre"),
+    ct.ShuffleLabels(whole="sentence", within="document", blocks=True),
+    ct.ShuffleLabels(within="a group of its own"),
+    ct.ShuffleLabels(exchangeability=Free()),
+    ct.ShuffleLabels(exchangeability=Within("document")),
+    ct.ShuffleLabels(exchangeability=Whole("document")),
+    ct.ShuffleLabels(exchangeability=Nested(("document", "sentence"), (True, True))),
+    ct.ShuffleLabels(exchangeability=Nested(("genre", "document"), (False, True), rows=False)),
+    ct.FlipSigns(),
+    ct.FlipSigns(per="document"),
+    ct.ControlTask(per="word"),
+    ct.ControlTask(per=("word", "genre"), marginal="uniform"),
+    ct.ControlTask(per="word", context=1),
+    ct.ControlTask(per="word", corrupted=0.3),
+    ct.ResampleLabels(),
+    ct.ResampleLabels(within="document"),
+]
+COMPOSED = [
+    ct.compose(ct.ShuffleLabels(within="document"), ct.ShuffleLabels()),
+    ct.compose(ct.ControlTask(per="word"), ct.ShuffleLabels(within="document")),
+    ct.compose(ct.ShuffleLabels(whole="document"), ct.FlipSigns(per="document")),
+]
+
+
+def public_controls() -> set[type[Control]]:
+    found = set()
+    for module in pkgutil.walk_packages(generators.__path__, "controls.generators."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            concrete = inspect.isclass(value) and issubclass(value, Control) and not inspect.isabstract(value)
+            if concrete and not name.startswith("_"):
+                found.add(value)
+    return found
+
+
+def test_every_public_control_has_settings_here():
+    assert public_controls() == {type(control) for control in SETTINGS}
+
+
+@parametrize_with_control_checks([*SETTINGS, *COMPOSED], draws=150)
+def test_public_controls_pass(control, check):
+    check()
+
+
+@pytest.mark.parametrize(("control", "words"), BROKEN_CONTROLS, ids=lambda value: type(value).__name__)
+def test_broken_controls_fail_with_their_own_message(control, words):
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        with pytest.raises(ControlsCheckError) as caught:
+            check_control(control)
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+    assert words in str(caught.value)
+    assert isinstance(caught.value, AssertionError)
+    assert isinstance(caught.value, ct.ControlsError)
+
+
+def test_broken_messages_are_told_apart():
+    messages = []
+    for control, _ in BROKEN_CONTROLS:
+        with pytest.raises(ControlsCheckError) as caught:
+            check_control(control)
+        messages.append(str(caught.value))
+    for i, (_, words) in enumerate(BROKEN_CONTROLS):
+        assert [words in message for message in messages].index(True) == i
+
+
+def test_problem_of_the_caller_is_used_and_left_alone():
+    problem = next(ugly_problems())
+    before = problem.labels.tobytes()
+    check_control(ct.ShuffleLabels(within="document"), problem)
+    assert problem.labels.tobytes() == before
+    with pytest.raises(ct.CannotControl, match="identity"):
+        check_control(ct.ShuffleLabels(within="document"), problem.with_labels(np.zeros(problem.n)))
+
+
+def test_a_control_that_accepts_nothing_is_told_to_bring_a_problem():
+    with pytest.raises(ControlsCheckError, match="pass problem="):
+        check_control(ct.ShuffleLabels(whole="word", within="word too", blocks=False))
+
+
+def test_expected_failures_become_strict_xfails_with_their_reason():
+    broken, _ = BROKEN_CONTROLS[4]
+    mark = parametrize_with_control_checks(
+        [broken], expected_failures=lambda control: {"destroys": "half of the labels stay"}
+    )
+    marked = {row.id: row.marks for row in mark.args[1]}
+    assert len(marked) == len(list(yield_control_checks(broken)))
+    (xfail,) = marked[f"{describe(broken)}-destroys"]
+    assert (xfail.name, xfail.kwargs) == ("xfail", {"reason": "half of the labels stay", "strict": True})
+    assert sum(len(marks) for marks in marked.values()) == 1
+    with pytest.raises(ct.InputError, match="Did you mean 'destroys'"):
+        parametrize_with_control_checks([broken], expected_failures=lambda control: {"destroy": "typo"})

@@ -1,0 +1,100 @@
+"""The look at whether labels contradict exchangeability: flagged where they do, at most as often as stated where not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import controls as ct
+from controls.core.exactness import label_dependence
+from controls.core.exchangeability import Free, Whole
+from controls.core.rng import stream
+
+WITHIN = ct.ShuffleLabels(within="document")
+BLOCKS = ct.ShuffleLabels(whole="document", blocks=True)
+DOCUMENT = np.repeat(np.arange(12), 25)
+
+
+def problem(labels, document=DOCUMENT, order=None):
+    rows = np.arange(len(labels)) if order is None else order
+    return ct.Problem(np.zeros((len(labels), 1)), labels[rows], groups={"document": document[rows]}, unit="document")
+
+
+def autoregressive(rho, rng, kind):
+    """Return labels that follow one another within each document."""
+    numbers = np.empty((12, 25))
+    numbers[:, 0] = rng.standard_normal(12)
+    for t in range(1, 25):
+        numbers[:, t] = rho * numbers[:, t - 1] + np.sqrt(1 - rho**2) * rng.standard_normal(12)
+    flat = numbers.ravel()
+    return {"numbers": flat, "two": flat > 0, "strings": np.where(flat > 0.5, "hi", np.where(flat < -0.5, "low", "mid"))}[kind]
+
+
+@pytest.mark.parametrize("kind", ["numbers", "two", "strings"])
+def test_labels_that_follow_one_another_are_flagged_and_the_remedy_is_not(kind):
+    given = problem(autoregressive(0.8, stream(0, "ar", kind), kind))
+    (caveat,) = WITHIN.caveats(given, stream(0, "caveats"))
+    assert "labels of neighbouring rows within a document depend on each other" in caveat
+    assert 'ShuffleLabels(whole="document", blocks=True)' in caveat
+    assert len(ct.ShuffleLabels().caveats(given, stream(0, "caveats"))) == 2  # they cluster too
+    assert BLOCKS.caveats(given, stream(0, "caveats")) == ()
+
+
+def test_the_order_of_rows_within_documents_counts_and_that_of_documents_does_not():
+    labels = autoregressive(0.8, stream(1, "ar"), "two")
+    order = stream(1, "order").permutation(300)
+    interleaved = np.argsort(np.tile(np.arange(25), 12), kind="stable")
+    assert WITHIN.caveats(problem(labels, order=order), stream(1, "caveats")) == ()
+    same = label_dependence(problem(labels, order=interleaved), WITHIN.orbit(problem(labels)), stream(1))
+    sorted_rows = label_dependence(problem(labels), WITHIN.orbit(problem(labels)), stream(1))
+    assert WITHIN.caveats(problem(labels, order=interleaved), stream(1, "caveats")) != ()
+    assert sorted_rows.serial > 0.3
+    assert same.serial_p <= 0.05
+
+
+def test_labels_that_alternate_are_flagged_too():
+    (caveat,) = WITHIN.caveats(problem(np.arange(300) % 2), stream(2, "caveats"))
+    assert "autocorrelation -" in caveat
+
+
+@pytest.mark.parametrize("kind", ["numbers", "classes"])
+def test_labels_that_cluster_are_flagged_under_free_exchange_only(kind):
+    rng = stream(3, "cluster", kind)
+    lean = rng.random(12)[DOCUMENT]
+    labels = rng.random(300) < lean if kind == "classes" else rng.standard_normal(300) + 2 * lean
+    caveats = ct.ShuffleLabels().caveats(problem(labels), stream(3, "caveats"))
+    assert any("labels cluster in documents" in caveat and 'within="document"' in caveat for caveat in caveats)
+    assert WITHIN.caveats(problem(labels), stream(3, "caveats")) == ()
+
+
+def test_measures_by_hand():
+    given = problem(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]))
+    found = label_dependence(given, Free().orbit(given), stream(4))
+    # Observed: neighbours agree in 2 of 2 pairs, and all variance is between documents; both reach their most, 1.
+    assert found.serial == pytest.approx(1.0)
+    assert found.cluster == pytest.approx(1.0)
+    # One arrangement in three agrees so: a two-sided p of about 2/3.
+    assert stats.binomtest(round(found.serial_p / 2 * 200) - 1, 199, 1 / 3).pvalue > 1e-4
+    alone = label_dependence(given, Whole("document", blocks=True).orbit(given), stream(4))
+    assert (alone.serial_p, alone.cluster_p) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("unequal", [False, True])
+def test_exchangeable_labels_are_flagged_no_more_often_than_stated(unequal):
+    repetitions, document = 400, np.repeat(np.arange(8), [3, 9, 5, 12, 1, 7, 10, 13] if unequal else [8] * 8)
+    flagged = np.zeros(2, dtype=int)
+    for i in range(repetitions):
+        rng = stream(6, "null", unequal, i)
+        given = problem(rng.standard_normal(len(document)), document)
+        found = label_dependence(given, ct.ShuffleLabels().orbit(given), rng)
+        flagged += [found.serial_p <= 0.01, found.cluster_p <= 0.01]
+    # Each of the two is two-sided at level .01 exactly: 199 draws, and a continuous statistic.
+    for count in flagged:
+        assert stats.binomtest(int(count), repetitions, 0.01, alternative="two-sided").pvalue > 1e-3
+
+
+def test_without_a_unit_nothing_is_looked_at():
+    labels = autoregressive(0.9, stream(7, "ar"), "two")
+    given = ct.Problem(np.zeros((300, 1)), labels, groups={"document": DOCUMENT})
+    assert WITHIN.caveats(given, stream(7)) == ()

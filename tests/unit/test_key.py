@@ -1,0 +1,112 @@
+"""Content keys: the same exactly where the content is the same; refused where there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import controls as ct
+from controls.core.key import NoContent, content_key
+
+
+def top_level(X, y):
+    return X
+
+
+def another(X, y):
+    return X
+
+
+def test_different_contents_have_different_keys():
+    values = [
+        None, 0, 1, True, 1.0, "1", b"1", (), [], {}, (1,), [1], {1}, frozenset({1}), {"a": 1}, {"a": 2}, {"b": 1}, ("a", 1), ("a,1",),
+        np.array([1, 2]), np.array([1.0, 2.0]), np.array([[1, 2]]), np.array([2, 1]), np.array(1), np.array(["1", "2"]),
+        ct.ShuffleLabels(), ct.ShuffleLabels(within="a"), ct.ShuffleLabels(whole="a"), ct.FlipSigns(), ct.ResampleLabels(),
+        ct.compose(ct.ShuffleLabels(), ct.FlipSigns()), ct.compose(ct.FlipSigns(), ct.ShuffleLabels()),
+        LogisticRegression(), LogisticRegression(C=2.0), make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline(StandardScaler(), LogisticRegression(C=2.0)), LogisticRegression,
+        top_level, another, partial(top_level, y=1), partial(top_level, y=2), partial(another, y=1),
+    ]  # fmt: skip
+    keys = [content_key(value) for value in values]
+    assert len(set(keys)) == len(values)
+
+
+def test_equal_contents_have_equal_keys():
+    array = np.arange(24.0).reshape(4, 6)
+    assert content_key(array) == content_key(np.asfortranarray(array)) == content_key(array[::-1][::-1])
+    assert content_key({3, 1, 2}) == content_key({2, 3, 1})
+    assert content_key(ct.ControlTask(per=["word"])) == content_key(ct.ControlTask(per="word"))
+    assert content_key(LogisticRegression(C=2.0)) == content_key(LogisticRegression().set_params(C=2.0))
+
+
+def test_large_arrays_are_read_to_the_end():
+    array = np.zeros((5, 1 << 20))
+    changed = array.copy()
+    changed[-1, -1] = 1.0
+    assert content_key(array) != content_key(changed)
+
+
+def test_arrays_of_objects_are_read_by_value():
+    def made(last):
+        return np.array(["a" * 30, 10**6, last], dtype=object)
+
+    assert content_key(made("x" * 50)) == content_key(made("x" * 49 + "x"))
+    assert content_key(made("x")) != content_key(made("y"))
+    with pytest.raises(NoContent):
+        content_key(np.array([object()]))
+
+
+def test_another_process_makes_the_same_key():
+    code = (
+        "import numpy as np, controls as ct; from controls.core.key import content_key;"
+        "print(content_key((ct.ControlTask(per='word'), {'a', 'b', 'c'}, np.arange(3))))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert said == content_key((ct.ControlTask(per="word"), {"a", "b", "c"}, np.arange(3)))
+
+
+def inner_function():
+    def local(X, y):
+        return X
+
+    return local
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda X, y: X,
+        inner_function(),
+        partial(lambda X: X),
+        object(),
+        np.random.default_rng(0),
+        LogisticRegression(random_state=np.random.RandomState(0)),  # noqa: NPY002
+        {"a": [lambda: 0]},
+        GroupKFold().split,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_has_no_content_is_refused(value):
+    with pytest.raises(NoContent, match="key") as error:
+        content_key(value)
+    assert isinstance(error.value, ct.InputError)
+
+
+def test_study_without_content_has_no_key_until_given_one():
+    study = {"controls": [ct.ShuffleLabels()], "draws": 9}
+    assert ct.Study(trainer=lambda X, y: X, **study).content_key is None
+    keyed = ct.Study(trainer=lambda X, y: X, key="mine", **study).content_key
+    assert keyed is not None
+    assert ct.Study(trainer=lambda X, y: X, key="other", **study).content_key != keyed
+    assert ct.Study(trainer=lambda X, y: X, key="mine", **{**study, "draws": 19}).content_key != keyed
+    plain = ct.Study(trainer=LogisticRegression(), **study)
+    assert plain.content_key == ct.Study(trainer=LogisticRegression(), **study).content_key
+    assert plain.content_key != ct.Study(trainer=LogisticRegression(C=3), **study).content_key
