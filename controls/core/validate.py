@@ -13,9 +13,7 @@ _CHUNK = 1 << 22  # elements looked at in one go when NaN is searched for
 
 def as_numpy(value: Any, name: str) -> np.ndarray:
     """Return ``value`` (numpy, torch, pandas, polars, list) as a numpy array, without a copy where possible."""
-    masked = int(np.ma.count_masked(value)) if np.ma.isMaskedArray(value) else 0
-    if masked:
-        raise InputError(f"{name} must have no masked values, got {masked}; drop those rows.")
+    _refuse_masked(value, name)
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # a torch tensor, recognised without importing torch
         tensor = value.detach().cpu()
         if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
@@ -33,6 +31,12 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
         return np.asarray(value, dtype=object) if array.dtype.kind == "U" and isinstance(value, list | tuple) else array
     except (ValueError, TypeError) as error:
         raise InputTypeError(f"{name} must be an array, got {type(value).__name__} ({error}).") from error
+
+
+def _refuse_masked(value: Any, name: str) -> None:
+    masked = int(np.ma.count_masked(value)) if np.ma.isMaskedArray(value) else 0
+    if masked:
+        raise InputError(f"{name} must have no masked values, got {masked}; drop those rows.")
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

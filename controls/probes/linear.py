@@ -38,7 +38,9 @@ class LogisticProbe(BatchTrainer):
     device : str, optional
         A torch device such as "cuda"; the CPU where None.
     dtype : {"float64", "float32"}, default "float64"
-        What the matrix products use. What folds share is always computed in float64.
+        What the matrix products use. What folds share is always computed in float64. "float32" is
+        two to three times as fast, and meant for more rows than features: on separable labels with
+        a weak penalty (C of 1000) its probabilities were seen to be off by .03.
     tol : float, default 1e-8
         A column is done when the root mean square by which its training logits are expected to
         change is about this. In float32 no less than 1e-6 is asked.

@@ -167,6 +167,10 @@ def check_leaves_alone(trial: Trial) -> None:
                 drawn = trial.draw(problem, "alone", i)
                 if not isinstance(drawn, Problem) or drawn.n != problem.n:
                     raise trial.fail(f"must draw a Problem with the same {problem.n} rows, got {drawn!r}.")
+                if np.shape(drawn.labels) != np.shape(problem.labels):
+                    raise trial.fail(
+                        f"must draw labels of shape {np.shape(problem.labels)}, got {np.shape(drawn.labels)}."
+                    )
         with nothing_changes(f"{trial.name}.check, orbit or caveats", problem):
             control.check(problem)
             control.orbit(problem)

@@ -6,6 +6,10 @@ import importlib
 import inspect
 import pkgutil
 import random
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ import controls as ct
 from controls import generators
 from controls.core.control import Control, describe
 from controls.core.exchangeability import Free, Nested, Whole, Within
+from controls.core.properties import Association, LabelCounts, SameGroups
 from controls.testing import BROKEN_CONTROLS, ControlsCheckError, check_control, parametrize_with_control_checks
 from controls.testing.control_checks import yield_control_checks
 from controls.testing.problems import ugly_problems
@@ -105,6 +110,44 @@ def test_a_control_that_accepts_nothing_is_told_to_bring_a_problem():
         check_control(ct.ShuffleLabels(whole="word", within="word too", blocks=False))
 
 
+@final
+@dataclass(frozen=True)
+class RowLink(Association):
+    """Which row has which activations, for the test below."""
+
+    words = "which row has which activations"
+
+    def strength(self, before, after):
+        a, b = (np.argsort(np.argsort(problem.X[:, 0])) for problem in (before, after))
+        return float(np.corrcoef(a, b)[0, 1])
+
+
+@final
+@dataclass(frozen=True)
+class MoveActivations(Control):
+    """A control of another level, from outside: activations change rows, part of the way where ``share`` is under 1."""
+
+    share: float = 1.0
+    level = "activations"
+    inference = "ensemble"
+    null = "Activations have nothing to do with rows."
+    licenses = "Rows have activations of their own."
+    preserves = (SameGroups(), LabelCounts())
+    destroys = (RowLink(),)
+
+    def draw(self, problem, rng):
+        rows = np.arange(problem.n)
+        moved = rows[rng.random(problem.n) < self.share]
+        rows[moved] = rng.permutation(moved)
+        return problem.with_activations(problem.X[rows])
+
+
+def test_controls_of_other_levels_are_checked_too():
+    check_control(MoveActivations())
+    with pytest.raises(ControlsCheckError, match=r"destroy which row has which activations, but \+0\."):
+        check_control(MoveActivations(share=0.7))
+
+
 def test_expected_failures_become_strict_xfails_with_their_reason():
     broken, _ = BROKEN_CONTROLS[4]
     mark = parametrize_with_control_checks(
@@ -117,3 +160,12 @@ def test_expected_failures_become_strict_xfails_with_their_reason():
     assert sum(len(marks) for marks in marked.values()) == 1
     with pytest.raises(ct.InputError, match="Did you mean 'destroys'"):
         parametrize_with_control_checks([broken], expected_failures=lambda control: {"destroy": "typo"})
+
+
+def test_the_kit_is_light_to_import():
+    code = (
+        "import sys, controls as ct; ct.testing.check_control(ct.ShuffleLabels(), draws=20);"
+        "print(*{'torch', 'sklearn', 'matplotlib', 'pytest', 'pandas'} & set(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == ""

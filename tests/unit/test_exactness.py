@@ -1,4 +1,4 @@
-"""The look at whether labels contradict exchangeability: flagged where they do, at most as often as stated where not."""
+"""The look at whether labels contradict exchangeability: flagged where they do, seldom where they do not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ def autoregressive(rho, rng, kind):
     for t in range(1, 25):
         numbers[:, t] = rho * numbers[:, t - 1] + np.sqrt(1 - rho**2) * rng.standard_normal(12)
     flat = numbers.ravel()
-    return {"numbers": flat, "two": flat > 0, "strings": np.where(flat > 0.5, "hi", np.where(flat < -0.5, "low", "mid"))}[kind]
+    return {
+        "numbers": flat,
+        "two": flat > 0,
+        "strings": np.where(flat > 0.5, "hi", np.where(flat < -0.5, "low", "mid")),
+    }[kind]
 
 
 @pytest.mark.parametrize("kind", ["numbers", "two", "strings"])
@@ -46,11 +50,8 @@ def test_the_order_of_rows_within_documents_counts_and_that_of_documents_does_no
     order = stream(1, "order").permutation(300)
     interleaved = np.argsort(np.tile(np.arange(25), 12), kind="stable")
     assert WITHIN.caveats(problem(labels, order=order), stream(1, "caveats")) == ()
-    same = label_dependence(problem(labels, order=interleaved), WITHIN.orbit(problem(labels)), stream(1))
-    sorted_rows = label_dependence(problem(labels), WITHIN.orbit(problem(labels)), stream(1))
-    assert WITHIN.caveats(problem(labels, order=interleaved), stream(1, "caveats")) != ()
-    assert sorted_rows.serial > 0.3
-    assert same.serial_p <= 0.05
+    for rows in (None, interleaved):
+        assert len(WITHIN.caveats(problem(labels, order=rows), stream(1, "caveats"))) == 1
 
 
 def test_labels_that_alternate_are_flagged_too():

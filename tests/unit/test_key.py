@@ -27,10 +27,12 @@ def another(X, y):
 
 def test_different_contents_have_different_keys():
     values = [
-        None, 0, 1, True, 1.0, "1", b"1", (), [], {}, (1,), [1], {1}, frozenset({1}), {"a": 1}, {"a": 2}, {"b": 1}, ("a", 1), ("a,1",),
+        None, 0, 1, True, 1.0, "1", b"1", (), [], {}, (1,), [1], {1}, frozenset({1}), {"a": 1}, {"a": 2}, {"b": 1},
+        ("a", 1), ("a,1",),
         np.array([1, 2]), np.array([1.0, 2.0]), np.array([[1, 2]]), np.array([2, 1]), np.array(1), np.array(["1", "2"]),
-        ct.ShuffleLabels(), ct.ShuffleLabels(within="a"), ct.ShuffleLabels(whole="a"), ct.FlipSigns(), ct.ResampleLabels(),
-        ct.compose(ct.ShuffleLabels(), ct.FlipSigns()), ct.compose(ct.FlipSigns(), ct.ShuffleLabels()),
+        ct.ShuffleLabels(), ct.ShuffleLabels(within="a"), ct.ShuffleLabels(whole="a"), ct.FlipSigns(),
+        ct.ResampleLabels(), ct.compose(ct.ShuffleLabels(), ct.FlipSigns()),
+        ct.compose(ct.FlipSigns(), ct.ShuffleLabels()),
         LogisticRegression(), LogisticRegression(C=2.0), make_pipeline(StandardScaler(), LogisticRegression()),
         make_pipeline(StandardScaler(), LogisticRegression(C=2.0)), LogisticRegression,
         top_level, another, partial(top_level, y=1), partial(top_level, y=2), partial(another, y=1),
@@ -88,7 +90,7 @@ def inner_function():
         partial(lambda X: X),
         object(),
         np.random.default_rng(0),
-        LogisticRegression(random_state=np.random.RandomState(0)),  # noqa: NPY002
+        LogisticRegression(random_state=np.random.RandomState(0)),
         {"a": [lambda: 0]},
         GroupKFold().split,
     ],

@@ -180,7 +180,10 @@ def test_sequence_alignment_by_hand():
         (lambda: ct.ShuffleLabels(blocks=True), "needs whole="),
         (lambda: ct.ShuffleLabels(within="a", whole="a"), "must be different groups"),
         (lambda: ct.ShuffleLabels(within="a", exchangeability=Free()), "give it alone"),
-        (lambda: ct.ControlTask(per="word", marginal="flat"), "marginal must be one of 'empirical', 'uniform', got 'flat'"),
+        (
+            lambda: ct.ControlTask(per="word", marginal="flat"),
+            "marginal must be one of 'empirical', 'uniform', got 'flat'",
+        ),
         (lambda: ct.ControlTask(per="word", context=-1), "context must be at least 0"),
         (lambda: ct.ControlTask(per="word", corrupted=1.1), "corrupted must be between 0 and 1"),
         (lambda: ct.ControlTask(per=()), "per must name at least one group"),

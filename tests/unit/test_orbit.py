@@ -77,7 +77,9 @@ def trees(draw):
 @settings(max_examples=250, deadline=None, derandomize=True)
 def test_tree_agrees_with_a_search_over_swaps(given_tree):
     labels, columns, exchange = given_tree
-    levels = tuple((np.unique(column, return_inverse=True)[1], free) for column, free in zip(columns, exchange[:-1], strict=True))
+    levels = tuple(
+        (np.unique(column, return_inverse=True)[1], free) for column, free in zip(columns, exchange[:-1], strict=True)
+    )
     orbit = TreeOrbit(np.array(labels), levels, exchange[-1])
     swaps = list(swaps_of(tree_of(list(range(len(labels))), columns), exchange))
     expected = reachable(labels, swaps)
@@ -98,7 +100,9 @@ def test_tree_agrees_with_a_search_over_swaps(given_tree):
 def test_places_are_where_swaps_can_send_a_row(given_tree):
     labels, columns, exchange = given_tree
     n = len(labels)
-    levels = tuple((np.unique(column, return_inverse=True)[1], free) for column, free in zip(columns, exchange[:-1], strict=True))
+    levels = tuple(
+        (np.unique(column, return_inverse=True)[1], free) for column, free in zip(columns, exchange[:-1], strict=True)
+    )
     places = TreeOrbit(np.array(labels), levels, exchange[-1]).places
     swaps = list(swaps_of(tree_of(list(range(n)), columns), exchange))
     for row in range(n):

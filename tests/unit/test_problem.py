@@ -98,9 +98,11 @@ def test_sites():
 
 
 def test_unknown_names_are_told_the_nearest():
-    with pytest.raises(NameNotFound, match="unit 'documents' is not known; there are: document, word. Did you mean 'docu"):
+    with pytest.raises(
+        NameNotFound, match=r"unit 'documents' is not known; there are: document, word. Did you mean 'docu"
+    ):
         problem(unit="documents")
-    with pytest.raises(NameNotFound, match="group 'wrod' is not known.*Did you mean 'word'"):
+    with pytest.raises(NameNotFound, match=r"group 'wrod' is not known.*Did you mean 'word'"):
         problem().codes("wrod")
     with pytest.raises(KeyError):
         problem().codes("speaker")

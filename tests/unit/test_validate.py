@@ -63,7 +63,10 @@ def test_activations_refused(value, words):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ([0.0, 1.0, np.nan, 1.0, np.nan, 0.0], "labels must be finite, got 2 NaN or infinite values, the first at row 2"),
+        (
+            [0.0, 1.0, np.nan, 1.0, np.nan, 0.0],
+            "labels must be finite, got 2 NaN or infinite values, the first at row 2",
+        ),
         ([0.0, 1.0, 1.0, 1.0, 0.0, np.inf], "got 1 NaN or infinite value, the first at row 5"),
         (["a", "b", None, "a", None, "b"], "no missing values, got 2, the first at row 2"),
         (["a", "b", np.nan, "a", "a", "b"], "no missing values, got 1, the first at row 2"),
@@ -173,8 +176,8 @@ def test_numbers_of_a_plan():
     with pytest.raises(InputError, match="draws must be at least 1, got 0"):
         whole_number(0, "draws", low=1)
     for wrong in (0.0, 0.5, -1, float("nan")):
-        with pytest.raises(InputError, match="alpha must be between 0 and 0.5"):
+        with pytest.raises(InputError, match=r"alpha must be between 0 and 0\.5"):
             real_number(wrong, "alpha", low=0.0, high=0.5)
     assert real_number(0, "smallest_effect", low=0.0, high=float("inf"), open_ends=False) == 0.0
-    with pytest.raises(InputError, match="smallest_effect must be at least 0, got -0.1"):
+    with pytest.raises(InputError, match=r"smallest_effect must be at least 0, got -0\.1"):
         real_number(-0.1, "smallest_effect", low=0.0, high=float("inf"), open_ends=False)
