@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from controls.core.control import Control, LabelControl
+from controls.core.control import Control
 from controls.core.errors import InputError, InputTypeError
 from controls.core.key import content_key
 from controls.core.metric import ColumnMetric, Metric
@@ -227,7 +227,7 @@ def plan(trainer: Any, problem: Problem, *, controls: Sequence[Control], **setti
     >>> import numpy as np, controls as ct
     >>> problem = ct.Problem(np.eye(6), [0, 0, 0, 1, 1, 1])
     >>> print(ct.plan(ct.probes.RidgeProbe(), problem, controls=[ct.ShuffleLabels()], cv=2))
-    RidgeProbe(...), scored by accuracy on 2 folds of whole rows; 42 fits, label columns fitted together ...
+    RidgeProbe(), scored by accuracy on 2 folds of whole rows; 42 fits, label columns fitted together ...
     ShuffleLabels(): all 20 relabelings, p floor 0.05
     """
     return _prepare(Study(trainer=trainer, controls=controls, **settings), problem).plan  # type: ignore[arg-type]
@@ -282,7 +282,7 @@ def _task(trainer: Trainer, scoring: Any, problem: Problem) -> Task:
 
 def _check_labels(problem: Problem, study: Study, task: Task, metric: Metric) -> None:
     if problem.labels is None:
-        if isinstance(metric, ColumnMetric) or any(isinstance(c, LabelControl) for c in study.controls):
+        if isinstance(metric, ColumnMetric) or any(c.level == "labels" for c in study.controls):
             raise InputError("labels must be given for this scoring and these controls, got None.")
         return
     if problem.labels.ndim != 1:

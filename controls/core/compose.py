@@ -13,6 +13,7 @@ from controls.core.exchangeability import IndexExchangeability
 from controls.core.orbit import Orbit
 from controls.core.problem import Problem
 from controls.core.properties import Property
+from controls.core.rng import stream
 
 
 @final
@@ -75,18 +76,23 @@ class Composed(Control):
 
     def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
         """Return the problem after every part, each with a stream of its own."""
-        for part, stream in zip(self.parts, rng.spawn(len(self.parts)), strict=True):
-            problem = part.draw(problem, stream)
+        for part, own in zip(self.parts, rng.spawn(len(self.parts)), strict=True):
+            problem = part.draw(problem, own)
         return problem
 
     def check(self, problem: Problem) -> None:
-        """Raise what any part raises."""
-        for part in self.parts:
+        """Raise what any part raises, each on what the parts before it make of the problem."""
+        for number, part in enumerate(self.parts):
             part.check(problem)
+            problem = part.draw(problem, stream(0, "check", number))
 
     def orbit(self, problem: Problem) -> Orbit | None:
         """Return the widest part's distinct draws, where there is a widest part."""
         return None if self._widest is None else self._widest.orbit(problem)
+
+    def integrity(self, problem: Problem, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+        """Return the figures of all parts."""
+        return {name: value for part in self.parts for name, value in part.integrity(problem, train, test).items()}
 
     def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
         """Return the caveats of all parts."""

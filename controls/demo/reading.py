@@ -33,7 +33,7 @@ def read_aloud(sweep: Sweep, *, concept: str, kind: str) -> list[str]:
     if missed:
         lines.append(
             f"Beside shuffled labels alone, {_listed(missed)} would have passed as knowing {concept}; "
-            "the control task does not let it pass."
+            f"the control task does not let {'it' if len(missed) == 1 else 'them'} pass."
         )
     return lines
 
@@ -82,4 +82,4 @@ def _only_shuffle_passed(result: Result) -> bool:
 
 
 def _listed(sites: list[str]) -> str:
-    return sites[0] if len(sites) == 1 else f"{', '.join(sites[:-1])} and {sites[-1]} each"
+    return sites[0] if len(sites) == 1 else f"{', '.join(sites[:-1])} and {sites[-1]}"

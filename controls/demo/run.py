@@ -62,8 +62,8 @@ def run(
 
     Notes
     -----
-    Needs no network. Under two minutes on two cores, of which about fifteen seconds are spent on
-    reading source files and running the model.
+    Needs no network. About 65 s on two idle cores, of which about fifteen go to reading source
+    files and running the model; much longer where other programs use the cores.
     """
     from rich.console import Console
 

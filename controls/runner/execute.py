@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from controls.core.control import Control, LabelControl
+from controls.core.control import Control
 from controls.core.key import NoContent, content_key
 from controls.core.problem import Problem
 from controls.core.rng import stream
@@ -102,7 +102,7 @@ class _Collected:
 def _evaluations(
     planned: PlannedControl, evaluator: Evaluator, observed: Evaluation, n_jobs: int | None
 ) -> Iterator[tuple[Evaluation, np.ndarray | None]]:
-    if not isinstance(planned.control, LabelControl):
+    if planned.control.level != "labels":
         for draw in range(planned.draws):
             changed = planned.control.draw(evaluator.problem, draw_stream(evaluator.seed, planned.control, draw))
             with _one_thread(evaluator.batched):
@@ -136,15 +136,18 @@ def _one_by_one(
 def _label_blocks(planned: PlannedControl, problem: Problem, seed: int) -> Iterator[np.ndarray]:
     """Yield blocks of drawn labels (n, B), or of all relabelings."""
     control = planned.control
-    assert isinstance(control, LabelControl)
     if planned.enumerated:
         orbit = control.orbit(problem)
         assert orbit is not None
         columns: Iterator[np.ndarray] = orbit.enumerate()
     else:
-        columns = (control.relabel(problem, draw_stream(seed, control, draw)) for draw in range(planned.draws))
+        columns = (_drawn_labels(control, problem, seed, draw) for draw in range(planned.draws))
     for size in planned.blocks:
         yield np.stack([next(columns) for _ in range(size)], axis=1)
+
+
+def _drawn_labels(control: Control, problem: Problem, seed: int, draw: int) -> np.ndarray:
+    return np.asarray(control.draw(problem, draw_stream(seed, control, draw)).labels)
 
 
 def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
-from controls.core.control import Control, LabelControl, describe
+from controls.core.control import Control, describe
 from controls.core.metric import ColumnMetric, Metric
 from controls.core.problem import Problem
 from controls.core.study import Study
@@ -72,6 +72,8 @@ def make_plan(study: Study, problem: Problem, trainer: Trainer, metric: Metric, 
 
 def name_of(trainer: Any) -> str:
     """Return a trainer's name as a reader knows it."""
+    if is_dataclass(trainer) and not isinstance(trainer, type):
+        return describe(trainer)
     return getattr(trainer, "__qualname__", None) or " ".join(repr(trainer).split())
 
 
@@ -80,7 +82,7 @@ def _planned(control: Control, study: Study, problem: Problem, batched: bool) ->
     log_count = None if orbit is None else orbit.log_count
     enumerated = log_count is not None and log_count <= math.log(study.draws + 1) + 1e-9
     draws = round(math.exp(log_count)) if enumerated and log_count is not None else study.draws
-    size = study.block if batched and isinstance(control, LabelControl) else 1
+    size = study.block if batched and control.level == "labels" else 1
     blocks = tuple(min(size, draws - start) for start in range(0, draws, size))
     floor = 1 / draws if enumerated else p_floor(draws, log_count)
     return PlannedControl(control, describe(control), enumerated, draws, log_count, blocks, floor)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
 from controls.core.result import ClaimVerdict, Comparison, Estimate, Verdict
 
@@ -65,7 +66,7 @@ def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
     words = f"p = {evidence.p_value:.3g}, {span}"
     margin = value - m if value > m else value
     if error > 0 and margin > 0:
-        needed = math.ceil(evidence.n_units * ((1.645 + 0.842) * error / margin) ** 2)
+        needed = math.ceil(evidence.n_units * ((-ndtri(alpha) - ndtri(0.2)) * error / margin) ** 2)  # for power .8
         if needed > evidence.n_units:
             return f"{words}; if the effect is as seen, about {needed} units would decide (now {evidence.n_units})"
     return f"{words}; not distinguished from the control"

@@ -282,7 +282,7 @@ def test_sites_that_only_a_shuffle_would_pass_are_named():
         return [comparison("ShuffleLabels", Verdict.SELECTIVE, 0.9, 0.5), comparison("ControlTask", task, 0.9, 0.95)]
 
     sites = {"layer 0": site(Verdict.WORSE), "layer 3": site(Verdict.SELECTIVE), "layer 6": site(Verdict.INCONCLUSIVE)}
-    assert "layer 0 and layer 6 each would have passed" in read_aloud(sweep_of(sites), concept="x", kind="word")[-1]
+    assert "layer 0 and layer 6 would have passed" in read_aloud(sweep_of(sites), concept="x", kind="word")[-1]
     passing = {"layer 3": site(Verdict.SELECTIVE)}
     assert len(read_aloud(sweep_of(passing), concept="x", kind="word")) == 2
 
