@@ -19,7 +19,7 @@ from controls.core.metric import ColumnMetric, Metric
 from controls.core.problem import Problem
 from controls.core.result import Provenance, Result, Sweep
 from controls.core.study import Study
-from controls.core.trainer import Task, Trainer
+from controls.core.trainer import Output, Task, Trainer
 from controls.runner.compare import compare_all
 from controls.runner.evaluate import Evaluator
 from controls.runner.execute import Progress, Run, run_plan
@@ -166,7 +166,9 @@ def sweep(
     """
     if not problem.sites:
         raise InputError("activations must be a mapping of named sites for a sweep, got one array; use ct.measure.")
-    names = tuple(problem.sites if sites is None else sites)
+    names = tuple(problem.sites if sites is None else [sites] if isinstance(sites, str) else sites)
+    if not names:
+        raise InputError(f"sites must name at least one of {', '.join(problem.sites)}, got none.")
     study = Study(trainer=trainer, controls=controls, **settings)  # type: ignore[arg-type]
     prepared = {name: _prepare(study, problem.at(name)) for name in names}
     results: dict[str, Result] = {}
@@ -262,6 +264,7 @@ def _prepare(study: Study, problem: Problem) -> _Prepared:
     task = _task(trainer, study.scoring, problem)
     metric = resolve(study.scoring, task, provides=trainer.provides)
     _check_labels(problem, study, task, metric)
+    _try_metric(problem, task, metric)
     for control in study.controls:
         control.check(problem)
     folds = make_folds(study.cv, problem, study.seed)
@@ -288,7 +291,7 @@ def _check_labels(problem: Problem, study: Study, task: Task, metric: Metric) ->
     if problem.labels.ndim != 1:
         raise InputError(f"labels must have shape (n,), got {problem.labels.shape}; measure one column at a time.")
     if len(problem.classes) < 2:
-        raise InputError(f"labels must not be constant, got {problem.classes[0]!r} in all {problem.n} rows.")
+        raise InputError(f"labels must not be constant, got {problem.classes[0].item()!r} in all {problem.n} rows.")
     kind = problem.labels.dtype.kind
     if task == "regression" and kind not in "fiub":
         raise InputError(f"labels must be numbers for regression, got dtype {problem.labels.dtype}; use a classifier.")
@@ -299,15 +302,31 @@ def _check_labels(problem: Problem, study: Study, task: Task, metric: Metric) ->
         )
 
 
+def _try_metric(problem: Problem, task: Task, metric: Metric) -> None:
+    """Score perfect predictions, so that a metric that refuses such labels does so before any fit."""
+    if not isinstance(metric, ColumnMetric) or problem.labels is None:
+        return
+    if task == "regression":
+        truth = np.asarray(problem.labels, dtype=np.float64)[:, None]
+        metric.score(truth, Output(labels=truth))
+        return
+    some = min(len(problem.classes), 20)  # as many as any metric needs to see that there are too many
+    truth = np.repeat(np.arange(some), 2)[:, None]
+    table = np.eye(some)[truth]
+    metric.score(truth, Output(truth, table[:, :, 1] - 0.5 if some == 2 else table, table))
+
+
 def _run(prepared: _Prepared, *, n_jobs: int | None, progress: Progress | None, title: str) -> tuple[Result, Run]:
     study, evaluator = prepared.study, prepared.evaluator
+    if progress is not None and not callable(progress):
+        raise InputTypeError(f"progress must be a function (done, total, what), got {progress!r}.")
     started, clock = datetime.now(UTC), time.perf_counter()
     run = run_plan(prepared.plan, evaluator, n_jobs=n_jobs, progress=progress)
     score = float(run.observed.scores[0])
     if np.isnan(score):
         raise InputError(
-            f"scoring={evaluator.metric.name!r} is not defined in any fold of this problem "
-            "(a class is missing in training or test rows); use fewer folds or more units."
+            f"scoring={evaluator.metric.name!r} is not defined in any fold of this problem (it is NaN, or a class "
+            "is missing in training or test rows); use fewer folds or more units."
         )
     own, comparisons = compare_all(study, prepared.plan, run, evaluator)
     verdict, reason = judge_claim(comparisons, study.alpha, study.smallest_effect)

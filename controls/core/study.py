@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -60,6 +60,8 @@ class Study:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "controls", _as_controls(self.controls))
+        if isinstance(self.cv, Iterator):  # folds are read again for every site
+            object.__setattr__(self, "cv", tuple(self.cv))
         whole_number(self.draws, "draws", low=1)
         whole_number(self.block, "block", low=1)
         whole_number(self.seed, "seed", low=0)

@@ -8,14 +8,15 @@ import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TypeVar, final
 
 from controls.demo.roles import Token, read_roles
+
+T = TypeVar("T")
 
 # Tests, programs, what is installed beside the library, and tables written by programs.
 _SKIPPED = {"test", "tests", "idlelib", "lib2to3", "turtledemo", "__phello__", "__pycache__"}
 _SKIPPED |= {"_bundled", "dist-packages", "site-packages", "lib-dynload", "encodings", "pydoc_data"}
-_PER_PACKAGE = 4
 _SHORTEST = 300  # tokens: shorter files are mostly lists of imports
 
 
@@ -34,16 +35,17 @@ class SourceFile:
 
 
 def read_library(n_files: int = 120, folder: Path | None = None) -> tuple[SourceFile, ...]:
-    """Return files of the standard library: half of them top-level modules, half modules in packages.
+    """Return files of the standard library: one of each package, and top-level modules.
 
-    Candidates are sorted by path and taken at even steps, at most four from one package, so the
-    same interpreter always gives the same files. Tests, ``encodings``, ``idlelib``, ``lib2to3``,
+    One file a package, so that files are independent of one another: those of one package share
+    authors and habits. It is the one nearest to the middle of the package's sorted paths; modules
+    are taken at even steps. So the same interpreter always gives the same files. Tests, ``encodings``, ``idlelib``, ``lib2to3``,
     ``turtledemo``, files that cannot be decoded or parsed, and files under 300 tokens are skipped.
 
     Parameters
     ----------
     n_files : int
-        How many at most; there are fewer where the library is small.
+        How many at most, up to half of them from packages; there are fewer where the library is small.
     folder : Path, optional
         Where to look; the library of the running interpreter where None.
 
@@ -62,12 +64,13 @@ def read_library(n_files: int = 120, folder: Path | None = None) -> tuple[Source
     """
     root = folder or Path(sysconfig.get_path("stdlib"))
     modules, members = _candidates(root)
-    half = n_files // 2
-    return (*_read(root, modules, n_files - half), *_read(root, members, half))
+    one_each = [file for paths in members for file in _read(root, paths, 1)]
+    inside = _evenly(one_each, n_files // 2)
+    return (*_read(root, modules, n_files - len(inside)), *sorted(inside, key=lambda file: file.path))
 
 
-def _candidates(root: Path) -> tuple[list[Path], list[Path]]:
-    """Return paths below root: top-level modules, and a few modules of each package."""
+def _candidates(root: Path) -> tuple[list[Path], list[list[Path]]]:
+    """Return paths below root: top-level modules, and those of each package, from the middle outwards."""
     modules: list[Path] = []
     packages: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(file.relative_to(root) for file in root.rglob("*.py")):
@@ -77,11 +80,15 @@ def _candidates(root: Path) -> tuple[list[Path], list[Path]]:
             modules.append(path)
         elif (root / path.parts[0] / "__init__.py").is_file():
             packages[path.parts[0]].append(path)
-    return modules, [path for paths in packages.values() for path in _evenly(paths, _PER_PACKAGE)]
+    return modules, [_middle_first(paths) for paths in packages.values()]
+
+
+def _middle_first(paths: list[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: abs(2 * paths.index(path) - len(paths)))
 
 
 def _read(root: Path, paths: list[Path], count: int) -> list[SourceFile]:
-    """Read ``count`` files at even steps; what is unfit is replaced by what was left out."""
+    """Read ``count`` files at even steps (the first, where one is asked for); the unfit are replaced."""
     chosen = _evenly(paths, count)
     spare = [path for path in paths if path not in set(chosen)]
     files: list[SourceFile] = []
@@ -104,7 +111,7 @@ def _tokens(path: Path) -> tuple[Token, ...]:
         return ()
 
 
-def _evenly(paths: list[Path], count: int) -> list[Path]:
+def _evenly(paths: list[T], count: int) -> list[T]:
     if len(paths) <= count:
         return paths
     return [paths[i * len(paths) // count] for i in range(count)]

@@ -14,9 +14,8 @@ from controls.generators.labels import ControlTask, ShuffleLabels
 def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = None) -> list[Stage]:
     """Return the two stages on the standard library's own source.
 
-    Names: what role does each name play? Units are files. Files: does a file stand in a package?
-    Units are packages (a top-level module is one of its own), since files of one package share
-    authors and habits.
+    Names: what role does each name play? Files: does a file stand in a package? Units are files, of
+    which no two come from one package.
     """
     files = read_library()
     chunks = minilm.chunks_of(files)
@@ -33,8 +32,8 @@ def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = No
     whole_files = Problem(
         reading.files,
         np.array([file.in_package for file in files]),
-        groups={"file": [file.path for file in files], "package": [file.package for file in files]},
-        unit="package",
+        groups={"file": [file.path for file in files]},
+        unit="file",
     )
     return [
         Stage(
@@ -53,9 +52,9 @@ def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = No
             title="Whether a file stands in a package, read from MiniLM",
             question="Does the mean over a file's tokens tell whether the file stands in a package?",
             concept="whether a file stands in a package",
-            kind="package",
+            kind="file",
             problem=whole_files,
-            controls=(ShuffleLabels(whole="package"),),
+            controls=(ShuffleLabels(whole="file"),),
             scoring="roc_auc",
             draws=file_draws,
         ),

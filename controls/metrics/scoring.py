@@ -183,7 +183,9 @@ def _reading(metric: ColumnMetric, provides: frozenset[str]) -> ColumnMetric:
     # Probabilities rank rows too.
     if metric.needs in provides or (metric.needs == "scores" and "probabilities" in provides):
         return metric
+    predicts = f"predicts {', '.join(sorted(provides))} only" if provides else "predicts nothing"
+    instead = "scoring='accuracy'" if "labels" in provides else "a scoring function (finding, problem) -> float"
     raise InputError(
-        f"scoring={metric.name!r} needs {_WANTS[metric.needs]}, but the trainer predicts "
-        f"{', '.join(sorted(provides)) or 'nothing'} only; choose another trainer, or scoring='accuracy'."
+        f"scoring={metric.name!r} needs {_WANTS[metric.needs]}, but the trainer {predicts}; "
+        f"choose another trainer, or {instead}."
     )

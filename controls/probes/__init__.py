@@ -1,8 +1,35 @@
-"""Probes: linear trainers that fit many label columns side by side, on activations standardised once per fold."""
+"""Probes: linear trainers that fit many label columns side by side, and adapters for trainers of others."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from controls.probes.adapt import as_trainer
 from controls.probes.findings import LogisticFinding, RidgeClassifierFinding, RidgeFinding
+from controls.probes.from_function import FunctionTrainer
+from controls.probes.from_sklearn import EstimatorTrainer
 from controls.probes.linear import LogisticProbe, RidgeProbe
 
-__all__ = ["LogisticFinding", "LogisticProbe", "RidgeClassifierFinding", "RidgeFinding", "RidgeProbe"]
+if TYPE_CHECKING:
+    from controls.probes.from_torch import TorchTrainer
+
+__all__ = [
+    "EstimatorTrainer",
+    "FunctionTrainer",
+    "LogisticFinding",
+    "LogisticProbe",
+    "RidgeClassifierFinding",
+    "RidgeFinding",
+    "RidgeProbe",
+    "TorchTrainer",
+    "as_trainer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import TorchTrainer when it is first used: it loads torch."""
+    if name == "TorchTrainer":
+        from controls.probes.from_torch import TorchTrainer
+
+        return TorchTrainer
+    raise AttributeError(f"module 'controls.probes' has no attribute {name!r}")

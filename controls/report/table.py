@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -15,6 +15,7 @@ from controls.core.result import ClaimVerdict, Comparison, Result, Sweep, Verdic
 from controls.report import words
 from controls.report.format import number, percent
 
+_LONG_WORD = 16  # a longer one may be broken
 _STYLES = {
     Verdict.SELECTIVE: "bold green",
     Verdict.NEGLIGIBLE: "yellow",
@@ -62,16 +63,17 @@ def _result(result: Result) -> Iterable[RenderableType]:
 def _result_table(result: Result) -> Table:
     decimals = words.decimals_of(result)
     level = percent(result.score_estimate.level)
-    table = _table("control", "control mean", f"selectivity [{level} interval]", "p", "verdict")
-    for comparison in result.comparisons:
-        table.add_row(
+    rows = [
+        (
             Text(comparison.control),
             number(comparison.control_mean, decimals),
             words.estimate_short(comparison.selectivity, decimals),
             words.p_short(comparison),
             _verdict(comparison.verdict),
         )
-    return table
+        for comparison in result.comparisons
+    ]
+    return _table(("control", "control mean", f"selectivity [{level} interval]", "p", "verdict"), rows)
 
 
 def _comparison_words(comparison: Comparison) -> RenderableType:
@@ -90,6 +92,9 @@ def _sweep(sweep: Sweep) -> Iterable[RenderableType]:
     for control in words.controls_of(sweep):
         yield _indented(Text(control, style="bold"))
         yield _sweep_table(sweep, control)
+        pairs = words.along_sites(sweep, control).values()
+        caveats = dict.fromkeys(caveat for _, comparison in pairs for caveat in comparison.caveats)
+        yield from (_hanging("caveat", caveat) for caveat in caveats)
     yield from (_indented(Text(line)) for line in words.sweep_lines(sweep))
     notes = dict.fromkeys(note for result in results for note in result.notes)
     yield from _footer(notes, words.footnotes(results))
@@ -99,25 +104,33 @@ def _sweep_table(sweep: Sweep, control: str) -> Table:
     """Return a row per site: what one control says along the model is easier to follow than a block per site."""
     pairs = words.along_sites(sweep, control)
     level = percent(next(iter(pairs.values()))[1].selectivity.level)
-    table = _table("site", "score", "control mean", f"selectivity [{level} interval]", "p", "adjusted p", "verdict")
+    rows = []
     for site, (result, comparison) in pairs.items():
         decimals = words.decimals_of(result)
-        table.add_row(
-            Text(site),
-            number(result.score, decimals),
-            number(comparison.control_mean, decimals),
-            words.estimate_short(comparison.selectivity, decimals),
-            words.p_short(comparison),
-            words.adjusted_short(sweep, control, site),
-            _verdict(comparison.verdict),
+        rows.append(
+            (
+                Text(site),
+                number(result.score, decimals),
+                number(comparison.control_mean, decimals),
+                words.estimate_short(comparison.selectivity, decimals),
+                words.p_short(comparison),
+                words.adjusted_short(sweep, control, site),
+                _verdict(comparison.verdict),
+            )
         )
-    return table
+    columns = ("site", "score", "control mean", f"selectivity [{level} interval]", "p", "adjusted p", "verdict")
+    return _table(columns, rows)
 
 
-def _table(*columns: str) -> Table:
+def _table(columns: Sequence[str], rows: Sequence[tuple[str | Text, ...]]) -> Table:
+    """Return a table whose columns are never narrower than their longest word, up to a point."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1), header_style="bold")
-    for column in columns:
-        table.add_column(Text(column), overflow="fold")
+    for place, column in enumerate(columns):
+        cells = [column, *(str(row[place]) for row in rows)]
+        longest = max(len(word) for cell in cells for word in cell.split())
+        table.add_column(Text(column), overflow="fold", min_width=min(longest, _LONG_WORD) + 2)  # with its padding
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -139,12 +139,16 @@ class Evaluator:
         needs = self.metric.needs
         if self.batched:
             return self._engine(choice).predict(k, columns.targets, needs)
+        return _side_by_side([self._predict_one(k, split, labels, needs) for labels in columns.labels.T])
+
+    def _predict_one(self, k: int, split: Split, labels: np.ndarray, needs: str) -> Output:
         from controls.probes.outputs import outputs
 
-        test = self.problem.X[split[1]]
-        classes = self.problem.classes if self.task == "classification" else None
-        findings = (self._fit(k, split, labels) for labels in columns.labels.T)
-        return _side_by_side([outputs(finding, test, needs, classes, self.task) for finding in findings])
+        finding, classes = self._fit(k, split, labels), self.problem.classes if self.task == "classification" else None
+        try:
+            return outputs(finding, self.problem.X[split[1]], needs, classes, self.task)
+        except TrainerError as error:
+            raise TrainerError(f"in fold {k}, predicting {len(split[1])} rows: {error}") from error
 
     def _engine(self, choice: Choice) -> Engine:
         if choice.key not in self._engines:
@@ -161,11 +165,13 @@ class Evaluator:
         """Fit the training rows; every column of a fold gets the same stream, so that only labels differ."""
         try:
             return self.trainer.fit(self._labelled(labels).take(split[0]), stream(self.seed, "trainer", k))
+        except TrainerError as error:
+            raise TrainerError(f"in fold {k}, on {len(split[0])} rows: {error}") from error
         except ControlsError:
             raise
         except Exception as error:
             raise TrainerError(
-                f"the trainer failed in fold {k} on {len(split[0])} rows: {type(error).__name__}: {error}"
+                f"the trainer failed in fold {k}, on {len(split[0])} rows, with {type(error).__name__}: {error}"
             ) from error
 
     def _labelled(self, labels: np.ndarray) -> Problem:
@@ -184,7 +190,12 @@ class Evaluator:
         metric = self.metric
         assert isinstance(metric, FindingMetric)
         finding, test = self._fit(k, split, labels), self._labelled(labels).take(split[1])
-        score = metric(finding, test)
+        try:
+            score = metric(finding, test)
+        except ControlsError:
+            raise
+        except Exception as error:
+            raise InputError(f"scoring={metric.name!r} failed in fold {k} with {type(error).__name__}: {error}") from error
         if score.ndim == 1 and len(score) == test.n:
             return FoldPart(score.mean(keepdims=True), mean_deviations(score, units), True)
         if score.ndim:

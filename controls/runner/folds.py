@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -114,7 +115,13 @@ class SplitterFolds(Folds):
         return self._split(self.problem.labels)
 
     def _split(self, labels: Any) -> tuple[Split, ...]:
-        pairs = self.splitter.split(np.zeros((self.problem.n, 1)), labels, self.problem.unit_codes)
+        with warnings.catch_warnings():
+            # Units are offered to every splitter, and most have no use for them.
+            warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
+            try:
+                pairs = list(self.splitter.split(np.zeros((self.problem.n, 1)), labels, self.problem.unit_codes))
+            except (ValueError, TypeError) as error:
+                raise InputError(f"cv={self.words} cannot split these rows: {error}") from error
         return _checked(pairs, self.problem)
 
     def choose(self, targets: np.ndarray, usable: Callable[[Sequence[Split], np.ndarray], np.ndarray]) -> list[Choice]:
@@ -194,7 +201,7 @@ def _checked(pairs: Iterable[Any], problem: Problem) -> tuple[Split, ...]:
             train, test = (_rows(part, problem.n) for part in pair)
         except (TypeError, ValueError, IndexError) as error:
             raise InputError(
-                f"cv must give pairs of row indices below {problem.n}, got in fold {number}: {error}."
+                f"cv must give pairs of row indices from 0 to {problem.n - 1} (or masks), got in fold {number}: {error}."
             ) from error
         if not len(train) or not len(test):
             raise InputError(f"cv must give rows to train and to test on, but fold {number} has none of one kind.")
@@ -212,7 +219,11 @@ def _checked(pairs: Iterable[Any], problem: Problem) -> tuple[Split, ...]:
 
 def _rows(part: Any, n: int) -> np.ndarray:
     rows = np.asarray(part)
+    if rows.ndim != 1 or (rows.dtype == bool and len(rows) != n):
+        raise ValueError(f"an array of shape {rows.shape}")
+    if len(rows) and rows.dtype.kind not in "iub":
+        raise ValueError(f"dtype {rows.dtype}")
     rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
     if len(rows) and (rows.min() < 0 or rows.max() >= n):
-        raise ValueError(f"row {int(rows.max())}")
+        raise ValueError(f"row {int(rows.min() if rows.min() < 0 else rows.max())}")
     return rows

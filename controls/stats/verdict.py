@@ -12,6 +12,9 @@ from scipy.special import ndtri
 from controls.core.result import ClaimVerdict, Comparison, Estimate, Verdict
 
 
+_FAR = 1000  # more times the units than this are not worth naming: the effect seen is nil
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What the verdict of one comparison is made from."""
@@ -67,7 +70,7 @@ def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
     margin = value - m if value > m else value
     if error > 0 and margin > 0:
         needed = math.ceil(evidence.n_units * ((-ndtri(alpha) - ndtri(0.2)) * error / margin) ** 2)  # for power .8
-        if needed > evidence.n_units:
+        if evidence.n_units < needed <= _FAR * evidence.n_units:
             return f"{words}; if the effect is as seen, about {needed} units would decide (now {evidence.n_units})"
     return f"{words}; not distinguished from the control"
 

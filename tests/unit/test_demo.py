@@ -119,12 +119,13 @@ def test_every_name_of_the_library_has_a_role_but_keywords(library):
     assert {token.role for file in library for token in file.tokens} == {*ROLES, None}
 
 
-def test_library_is_half_packages_and_the_same_each_time(library):
+def test_library_has_one_file_a_package_and_is_the_same_each_time(library):
     assert read_library(24) == library
     assert [file.in_package for file in library] == [False] * 12 + [True] * 12
     for file in library:
         assert file.in_package == ("/" in file.path)
         assert file.package == file.path.split("/")[0].removesuffix(".py")
+    assert len({file.package for file in library}) == len(library)
 
 
 def test_library_skips_tests_and_files_that_cannot_be_read(tmp_path):
