@@ -15,7 +15,6 @@ from controls.core.result import ClaimVerdict, Comparison, Result, Sweep, Verdic
 from controls.report import words
 from controls.report.format import number, percent
 
-_LONG_WORD = 16  # a longer one may be broken
 _STYLES = {
     Verdict.SELECTIVE: "bold green",
     Verdict.NEGLIGIBLE: "yellow",
@@ -123,19 +122,18 @@ def _sweep_table(sweep: Sweep, control: str) -> Table:
 
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[str | Text, ...]]) -> Table:
-    """Return a table whose columns are never narrower than their longest word, up to a point."""
+    """Return a table that breaks numbers between words if it must, and never a verdict."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1), header_style="bold")
-    for place, column in enumerate(columns):
-        cells = [column, *(str(row[place]) for row in rows)]
-        longest = max(len(word) for cell in cells for word in cell.split())
-        table.add_column(Text(column), overflow="fold", min_width=min(longest, _LONG_WORD) + 2)  # with its padding
+    for column in columns:
+        narrowest = 13 if column.startswith("selectivity") else None
+        table.add_column(Text(column), overflow="fold", no_wrap=column == "verdict", min_width=narrowest)
     for row in rows:
         table.add_row(*row)
     return table
 
 
 def _verdict(verdict: Verdict) -> Text:
-    return Text(str(verdict), style=_STYLES[verdict])
+    return Text(str(verdict).replace("WORSE THAN ", "WORSE THAN\n"), style=_STYLES[verdict])
 
 
 def _claim(result: Result) -> Text:
