@@ -123,9 +123,9 @@ def _sweep_table(sweep: Sweep, control: str) -> Table:
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[str | Text, ...]]) -> Table:
     """Return a table that breaks numbers between words if it must, and never a verdict."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
-        narrowest = 13 if column.startswith("selectivity") else None
+        narrowest = 12 if column.startswith("selectivity") else None
         table.add_column(Text(column), overflow="fold", no_wrap=column == "verdict", min_width=narrowest)
     for row in rows:
         table.add_row(*row)

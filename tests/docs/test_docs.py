@@ -107,6 +107,7 @@ if __name__ == "__main__":
     import os
     import tempfile
 
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # these problems are small
     warnings.simplefilter("error")
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
