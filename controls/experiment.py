@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from controls.core.control import Control
-from controls.core.errors import InputError, InputTypeError
+from controls.core.errors import InputError, InputTypeError, unknown_name
 from controls.core.key import content_key
 from controls.core.metric import ColumnMetric, Metric
 from controls.core.problem import Problem
@@ -92,8 +92,11 @@ def measure(
 
     Notes
     -----
-    Time: folds × (1 + draws × controls) fits, shared by batched probes. Memory: one block of label
-    columns and one number per draw.
+    Time: folds × (1 + draws × controls) fits, shared by batched probes; ``ct.plan`` counts them.
+    Memory: one block of label columns and one number per draw. A fold's fits all get the same random
+    stream, so that observed and drawn labels differ in nothing else. Scorers of scikit-learn that
+    are not ours, and functions that return one number, cost 100 more scorings for each fold of the
+    problem and of ten draws: their intervals come from resampled units.
 
     Examples
     --------
@@ -169,7 +172,7 @@ def sweep(
     names = tuple(problem.sites if sites is None else [sites] if isinstance(sites, str) else sites)
     if not names:
         raise InputError(f"sites must name at least one of {', '.join(problem.sites)}, got none.")
-    study = Study(trainer=trainer, controls=controls, **settings)  # type: ignore[arg-type]
+    study = _study(trainer, controls, settings)
     prepared = {name: _prepare(study, problem.at(name)) for name in names}
     results: dict[str, Result] = {}
     runs: list[tuple[Run, Plan]] = []
@@ -232,7 +235,7 @@ def plan(trainer: Any, problem: Problem, *, controls: Sequence[Control], **setti
     RidgeProbe(), scored by accuracy on 2 folds of whole rows; 42 fits, label columns fitted together ...
     ShuffleLabels(): all 20 relabelings, p floor 0.05
     """
-    return _prepare(Study(trainer=trainer, controls=controls, **settings), problem).plan  # type: ignore[arg-type]
+    return _prepare(_study(trainer, controls, settings), problem).plan
 
 
 def load(path: Any) -> Result | Sweep:
@@ -243,6 +246,15 @@ def load(path: Any) -> Result | Sweep:
 
 
 # -- preparing and running ---------------------------------------------------------------------------
+
+
+def _study(trainer: Any, controls: Sequence[Control], settings: Mapping[str, Any]) -> Study:
+    """Return the study of these settings; refuse a setting that there is not."""
+    names = [item.name for item in fields(Study)]
+    for name in settings:
+        if name not in names:
+            raise unknown_name("setting", name, set(names) - {"trainer", "controls"})
+    return Study(trainer=trainer, controls=controls, **settings)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -266,6 +278,10 @@ def _prepare(study: Study, problem: Problem) -> _Prepared:
     _check_labels(problem, study, task, metric)
     _try_metric(problem, task, metric)
     for control in study.controls:
+        if study.target == "expected" and control.level != "labels":
+            raise InputError(
+                f"target must be 'fitted' for {control.name}, which does not act on labels, got 'expected'."
+            )
         control.check(problem)
     folds = make_folds(study.cv, problem, study.seed)
     evaluator = Evaluator(trainer, problem, metric, folds, task, study.seed)
@@ -299,6 +315,11 @@ def _check_labels(problem: Problem, study: Study, task: Task, metric: Metric) ->
         raise InputError(
             f"labels must be classes for classification, got {len(problem.classes)} different fractional numbers; "
             "use a regression probe (such as ct.probes.RidgeProbe), or cut them into classes."
+        )
+    if task == "classification" and kind in "iuf" and len(problem.classes) > max(20, problem.n / 10):
+        raise InputError(
+            f"labels must be classes for classification, got {len(problem.classes)} different numbers in {problem.n} "
+            "rows; use scoring='r2' or a regressor, or make them strings if each is a class of its own."
         )
 
 

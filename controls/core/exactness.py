@@ -2,114 +2,211 @@
 
 An exact control says that, under the null, the law of the labels is the same after every one of its
 rearrangements. That can be looked at without the activations: if observed labels follow one
-another, or cluster in units, in a way that rearranged labels never do, they are not exchangeable
-so, and dependent activations then give false alarms.
+another, cluster in groups, go with the size of groups, or are spread over folds in a way that
+rearranged labels never are, they are not exchangeable so, and false alarms can follow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from controls.core.orbit import Orbit
 from controls.core.problem import Problem
+from controls.core.trainer import Split
 
-_DRAWS = 199
-_LEVEL = 0.01  # two-sided, of each of the two statistics
+LEVEL = 0.01  # two-sided, of each kind of trace, shared by the groups that are looked at
+_Statistic = Callable[[np.ndarray], float]  # of labels as codes or numbers
 
 
 @dataclass(frozen=True)
-class Dependence:
-    """How the labels depend on one another within units, beside rearranged labels."""
+class Trace:
+    """One way in which labels may depend on one another, beside rearranged labels."""
 
-    serial: float  # agreement of neighbouring rows of a unit beyond that of rearranged labels; 1 at most
-    serial_p: float  # two-sided rank among rearranged labels
-    cluster: float  # share of label variance that lies between units, beyond that of rearranged labels
-    cluster_p: float
+    kind: str  # "serial", "cluster", "size" or "folds"
+    group: str  # of which group; empty where of none
+    excess: float  # beyond the mean of rearranged labels; 1 at most for "serial" and "cluster"
+    p: float  # two-sided rank among rearranged labels
 
 
-def label_dependence(problem: Problem, orbit: Orbit, rng: np.random.Generator) -> Dependence:
-    """Measure serial dependence and clustering of labels within units, against an orbit's draws.
+def label_traces(problem: Problem, orbit: Orbit, rng: np.random.Generator, groups: Sequence[str]) -> tuple[Trace, ...]:
+    """Measure serial dependence and clustering of labels in groups, and whether labels go with group sizes.
 
     Parameters
     ----------
     problem : Problem
-        With labels of shape (n,) and a named unit; rows of a unit are taken in the order given.
+        With labels of shape (n,); rows of a group member are taken in the order given.
     orbit : Orbit
         The rearrangements that are claimed to leave the labels' law unchanged.
     rng : numpy.random.Generator
-        For 199 draws. Cost: 199 draws and O(n) each.
+        For the draws.
+    groups : sequence of str
+        Where to look.
 
     Returns
     -------
-    Dependence
+    tuple of Trace
+        "serial" and "cluster" for each group, then "size".
+
+    Notes
+    -----
+    Costs 200 draws for each group, and O(n) a draw and group.
     """
-    statistics = _numeric(problem) if problem.target == "continuous" else _categorical(problem)
-    observed = np.array(statistics(problem.labels))
-    drawn = np.array([statistics(orbit.draw(rng)) for _ in range(_DRAWS)])
+    named: list[tuple[str, str, _Statistic]] = []
+    for group in groups:
+        serial, cluster = _serial(problem, group), _cluster(problem, group)
+        named += [("serial", group, serial), ("cluster", group, cluster)]
+    named.append(("size", "", _size(problem)))
+    return _ranked(problem, orbit, rng, named, 200 * max(1, len(groups)) - 1)
+
+
+def fold_trace(problem: Problem, orbit: Orbit, rng: np.random.Generator, splits: Sequence[Split]) -> Trace:
+    """Measure whether folds that were given share out the labels more (or less) evenly than they would others'."""
+    tests = [test for _, test in splits]
+
+    def imbalance(values: np.ndarray) -> float:
+        hot = _indicators(values)
+        mean = hot.mean(axis=0)
+        return float(sum(np.square((hot[test] - mean).sum(axis=0)).sum() for test in tests))
+
+    return _ranked(problem, orbit, rng, [("folds", "", imbalance)], 999)[0]
+
+
+def caveats_of(
+    problem: Problem, orbit: Orbit, rng: np.random.Generator, restricted_to: Sequence[str]
+) -> tuple[str, ...]:
+    """Return why draws of this orbit are not exchangeable with the labels observed, in words.
+
+    Looks in the unit, in the groups that the restriction names, and in every named group in which
+    the unit is nested. Rows are taken at their word as independent where nothing is named.
+    """
+    groups = _where_to_look(problem, restricted_to)
+    if not groups:
+        return ()
+    level = LEVEL / len(groups)
+    found = [trace for trace in label_traces(problem, orbit, rng, groups) if trace.p <= level + 1e-12]
+    return tuple(_words(trace, problem) for trace in found)
+
+
+def _where_to_look(problem: Problem, restricted_to: Sequence[str]) -> list[str]:
+    named = [problem.unit] if problem.unit else []
+    coarser = [
+        group for group in problem.groups if problem.unit and group != problem.unit and _is_nested(problem, group)
+    ]
+    return list(dict.fromkeys([*named, *restricted_to, *coarser]))
+
+
+def _is_nested(problem: Problem, group: str) -> bool:
+    """Whether every unit lies in one member of the group, of which there are several."""
+    codes, units = problem.codes(group), problem.unit_codes
+    first = np.unique(units, return_index=True)[1]
+    several = 1 < int(codes.max()) + 1 < problem.n_units
+    return several and bool((codes == codes[first][units]).all())
+
+
+def _words(trace: Trace, problem: Problem) -> str:
+    group, p = trace.group, f"p = {trace.p:.2g}"
+    if trace.kind == "serial":
+        return (
+            f"labels of neighbouring rows within a {group} depend on each other (autocorrelation {trace.excess:+.2f} "
+            f'beyond rearranged labels, {p}), which rearranging destroys too; ShuffleLabels(whole="{group}", '
+            "blocks=True) keeps sequences whole"
+        )
+    if trace.kind == "cluster":
+        remedy = "whole" if _constant(problem, group) else "within"
+        return (
+            f"labels cluster in {group}s ({trace.excess:+.2f} of their variance beyond rearranged labels, {p}), "
+            f'which rearranging destroys too; ShuffleLabels({remedy}="{group}") respects it'
+        )
+    return (
+        f"labels go with the size of the groups that have them ({p}), so that rearranging changes how many rows each "
+        "label has; score by balanced_accuracy or roc_auc, which that does not move"
+    )
+
+
+def _constant(problem: Problem, group: str) -> bool:
+    codes = problem.codes(group)
+    first = np.unique(codes, return_index=True)[1]
+    return bool((problem.labels == problem.labels[first][codes]).all())
+
+
+# -- statistics ----------------------------------------------------------------------------------------
+
+
+def _ranked(
+    problem: Problem, orbit: Orbit, rng: np.random.Generator, named: list[tuple[str, str, _Statistic]], draws: int
+) -> tuple[Trace, ...]:
+    """Return each statistic's two-sided rank among rearranged labels, all on the same draws."""
+
+    def measured(labels: np.ndarray) -> list[float]:
+        values = _values(problem, labels)
+        return [statistic(values) for _, _, statistic in named]
+
+    observed = np.array(measured(problem.labels))
+    drawn = np.array([measured(orbit.draw(rng)) for _ in range(draws)])
     tolerance = 1e-9 * np.maximum(1.0, np.abs(observed))
-    upper = (1 + (drawn >= observed - tolerance).sum(axis=0)) / (_DRAWS + 1)
-    lower = (1 + (drawn <= observed + tolerance).sum(axis=0)) / (_DRAWS + 1)
+    upper = (1 + (drawn >= observed - tolerance).sum(axis=0)) / (draws + 1)
+    lower = (1 + (drawn <= observed + tolerance).sum(axis=0)) / (draws + 1)
     p = np.minimum(1.0, 2 * np.minimum(upper, lower))
     chance = drawn.mean(axis=0)
     excess = (observed - chance) / np.maximum(1.0 - chance, 1e-12)
-    return Dependence(float(excess[0]), float(p[0]), float(excess[1]), float(p[1]))
+    return tuple(Trace(kind, group, float(excess[i]), float(p[i])) for i, (kind, group, _) in enumerate(named))
 
 
-def caveats_of(problem: Problem, orbit: Orbit, rng: np.random.Generator, *, unit_moves_whole: bool) -> tuple[str, ...]:
-    """Return why draws of this orbit are not exchangeable with the labels observed, in words."""
-    if problem.unit is None:
-        return ()
-    found = label_dependence(problem, orbit, rng)
-    unit, reasons = problem.unit, []
-    if found.serial_p <= _LEVEL:
-        remedy = f'; ShuffleLabels(whole="{unit}", blocks=True) keeps sequences whole' if not unit_moves_whole else ""
-        reasons.append(
-            f"labels of neighbouring rows within a {unit} depend on each other (autocorrelation {found.serial:+.2f} "
-            f"beyond rearranged labels, p = {found.serial_p:.2g}), which rearranging destroys too{remedy}"
-        )
-    if found.cluster_p <= _LEVEL:
-        reasons.append(
-            f"labels cluster in {unit}s ({found.cluster:+.2f} of their variance beyond rearranged labels, "
-            f"p = {found.cluster_p:.2g}), which rearranging destroys too; "
-            f'ShuffleLabels(within="{unit}") or ShuffleLabels(whole="{unit}") respects it'
-        )
-    return tuple(reasons)
+def _values(problem: Problem, labels: np.ndarray) -> np.ndarray:
+    """Return labels as class codes (integers), or as numbers of mean 0 and variance 1."""
+    if problem.target != "continuous":
+        return np.searchsorted(problem.classes, labels)
+    observed = np.asarray(problem.labels, dtype=np.float64)
+    return (labels - observed.mean()) / max(float(observed.std()), np.finfo(float).tiny)
 
 
-def _neighbours(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Return row pairs that follow one another within a unit."""
-    order = np.argsort(problem.unit_codes, kind="stable")
-    same = np.diff(problem.unit_codes[order]) == 0
-    return order[:-1][same], order[1:][same]
+def _indicators(values: np.ndarray) -> np.ndarray:
+    """Return numbers as one column, and codes as a column a class."""
+    if values.dtype.kind == "f":
+        return values[:, None]
+    return (values[:, None] == np.arange(int(values.max()) + 1)).astype(np.float64)
 
 
-def _categorical(problem: Problem) -> Callable[[np.ndarray], tuple[float, float]]:
-    first, second = _neighbours(problem)
-    classes, units = problem.classes, problem.unit_codes
-    n_classes, sizes = len(classes), np.bincount(units)
+def _serial(problem: Problem, group: str) -> _Statistic:
+    codes = problem.codes(group)
+    order = np.argsort(codes, kind="stable")
+    same = np.diff(codes[order]) == 0
+    first, second = order[:-1][same], order[1:][same]
 
-    def statistics(labels: np.ndarray) -> tuple[float, float]:
-        codes = np.searchsorted(classes, labels)
-        agree = float((codes[first] == codes[second]).mean()) if len(first) else 0.0
-        counts = np.bincount(units * n_classes + codes, minlength=len(sizes) * n_classes).reshape(-1, n_classes)
-        return agree, float(((counts**2).sum(axis=1) / sizes).sum() / len(codes))
+    def statistic(values: np.ndarray) -> float:
+        if not len(first):
+            return 0.0
+        if values.dtype.kind == "f":
+            return float((values[first] * values[second]).mean())
+        return float((values[first] == values[second]).mean())
 
-    return statistics
+    return statistic
 
 
-def _numeric(problem: Problem) -> Callable[[np.ndarray], tuple[float, float]]:
-    first, second = _neighbours(problem)
-    units, sizes = problem.unit_codes, np.bincount(problem.unit_codes)
-    values = np.asarray(problem.labels, dtype=np.float64)
-    centre, variance = values.mean(), max(float(values.var()), np.finfo(float).tiny)
+def _cluster(problem: Problem, group: str) -> _Statistic:
+    codes = problem.codes(group)
+    sizes = np.bincount(codes)
+    n_classes = len(problem.classes)
 
-    def statistics(labels: np.ndarray) -> tuple[float, float]:
-        centred = labels - centre
-        serial = float((centred[first] * centred[second]).mean() / variance) if len(first) else 0.0
-        means = np.bincount(units, centred) / sizes
-        return serial, float((sizes * means**2).sum() / (len(labels) * variance))
+    def statistic(values: np.ndarray) -> float:
+        if values.dtype.kind == "f":
+            return float((np.bincount(codes, values) ** 2 / sizes).sum() / len(values))
+        counts = np.bincount(codes * n_classes + values, minlength=len(sizes) * n_classes).reshape(-1, n_classes)
+        return float(((counts**2).sum(axis=1) / sizes).sum() / len(values))
 
-    return statistics
+    return statistic
+
+
+def _size(problem: Problem) -> _Statistic:
+    """Return the statistic that moves only where whole groups of unequal size change labels."""
+
+    def statistic(values: np.ndarray) -> float:
+        if values.dtype.kind == "f":
+            return float(values.mean())
+        counts = np.bincount(values)
+        return float(counts[1] if problem.target == "binary" else np.square(counts).sum()) / len(values)
+
+    return statistic

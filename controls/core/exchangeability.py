@@ -29,6 +29,11 @@ class Exchangeability(ABC):
 
     @property
     @abstractmethod
+    def groups_named(self) -> tuple[str, ...]:
+        """The groups that the restriction speaks of."""
+
+    @property
+    @abstractmethod
     def words(self) -> str:
         """What is exchanged, in words."""
 
@@ -41,8 +46,13 @@ class IndexExchangeability(Exchangeability):
         """Return the distinct relabelings; ``orbit.order(rng)`` gives row indices."""
 
     def contains(self, other: IndexExchangeability) -> bool:
-        """Whether every rearrangement of ``other`` is one of these, on any problem."""
-        return isinstance(self, Free) or self == other
+        """Whether every rearrangement of ``other`` is one of these, on any problem.
+
+        Whole groups are copied onto groups of other sizes, which permutes no rows: none but itself
+        contains it.
+        """
+        copies = isinstance(other, Whole) and not other.blocks
+        return self == other or (isinstance(self, Free) and not copies)
 
 
 @final
@@ -53,6 +63,11 @@ class Free(IndexExchangeability):
     def orbit(self, problem: Problem) -> TreeOrbit:
         """Return the n! / prod n_k! relabelings."""
         return TreeOrbit(labels_of(problem))
+
+    @property
+    def groups_named(self) -> tuple[str, ...]:
+        """The groups that the restriction speaks of."""
+        return ()
 
     @property
     def words(self) -> str:
@@ -70,6 +85,11 @@ class Within(IndexExchangeability):
     def orbit(self, problem: Problem) -> TreeOrbit:
         """Return the prod_g n_g! / prod n_gk! relabelings."""
         return TreeOrbit(labels_of(problem), ((problem.codes(self.group), False),))
+
+    @property
+    def groups_named(self) -> tuple[str, ...]:
+        """The groups that the restriction speaks of."""
+        return (self.group,)
 
     @property
     def words(self) -> str:
@@ -112,6 +132,11 @@ class Whole(IndexExchangeability):
             )
 
     @property
+    def groups_named(self) -> tuple[str, ...]:
+        """The groups that the restriction speaks of."""
+        return (self.group, self.within) if self.within else (self.group,)
+
+    @property
     def words(self) -> str:
         """What is exchanged, in words."""
         what = f"label sequences of equally long {self.group}s" if self.blocks else f"labels of whole {self.group}s"
@@ -149,6 +174,11 @@ class Nested(IndexExchangeability):
         return TreeOrbit(labels_of(problem), levels, self.rows)
 
     @property
+    def groups_named(self) -> tuple[str, ...]:
+        """The groups that the restriction speaks of."""
+        return self.groups
+
+    @property
     def words(self) -> str:
         """What is exchanged, in words."""
         moving = [name for name, free in zip(self.groups, self.exchange, strict=True) if free]
@@ -171,6 +201,11 @@ class SignFlip(Exchangeability):
         return SignOrbit(labels, problem.codes(self.per) if self.per else np.arange(problem.n))
 
     @property
+    def groups_named(self) -> tuple[str, ...]:
+        """The groups that the restriction speaks of."""
+        return (self.per,) if self.per else ()
+
+    @property
     def words(self) -> str:
         """What is exchanged, in words."""
         return f"signs of the labels of each {self.per or 'row'}"
@@ -184,6 +219,11 @@ class Fixed(IndexExchangeability):
     def orbit(self, problem: Problem) -> TreeOrbit:
         """Return the one relabeling there is."""
         return TreeOrbit(labels_of(problem), rows=False)
+
+    @property
+    def groups_named(self) -> tuple[str, ...]:
+        """The groups that the restriction speaks of."""
+        return ()
 
     @property
     def words(self) -> str:

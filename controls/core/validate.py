@@ -71,7 +71,8 @@ def _as_float(array: np.ndarray, name: str) -> np.ndarray:
             raise InputTypeError(f"{name} must hold numbers, got {error}; encode text before.") from error
     if array.dtype.kind not in "fiub":
         raise InputTypeError(
-            f"{name} must hold numbers, got dtype {array.dtype} (first value {array.flat[0]!r}); encode it before."
+            f"{name} must hold numbers, got dtype {array.dtype} (first value {array.flat[0].item()!r}); "
+            "encode it before."
         )
     if array.dtype.kind != "f":
         return array.astype(np.float64)

@@ -39,8 +39,9 @@ def read_library(n_files: int = 120, folder: Path | None = None) -> tuple[Source
 
     One file a package, so that files are independent of one another: those of one package share
     authors and habits. It is the one nearest to the middle of the package's sorted paths; modules
-    are taken at even steps. So the same interpreter always gives the same files. Tests, ``encodings``, ``idlelib``, ``lib2to3``,
-    ``turtledemo``, files that cannot be decoded or parsed, and files under 300 tokens are skipped.
+    are taken at even steps. So the same interpreter always gives the same files. Tests,
+    ``encodings``, ``idlelib``, ``lib2to3``, ``turtledemo``, files that cannot be decoded or parsed,
+    and files under 300 tokens are skipped.
 
     Parameters
     ----------

@@ -161,7 +161,7 @@ class ShuffleLabels(IndexControl):
 
     def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
         """Return the dependence of labels within units that contradicts exchangeability, in words."""
-        return caveats_of(problem, self.orbit(problem), rng, unit_moves_whole=self.whole == problem.unit)
+        return caveats_of(problem, self.orbit(problem), rng, self.restriction.groups_named)
 
 
 @final
@@ -230,6 +230,10 @@ class FlipSigns(LabelControl):
             raise InputError(
                 f"labels must be symmetric classes such as -1 and 1 for FlipSigns, got {problem.classes[:6].tolist()}."
             )
+
+    def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
+        """Return the dependence of signs on one another that contradicts the null, in words."""
+        return caveats_of(problem, self.orbit(problem), rng, SignFlip(self.per).groups_named)
 
 
 @final

@@ -12,12 +12,13 @@ import torch
 from controls.core.errors import ControlsWarning, InputError
 from controls.core.trainer import Output, Split
 from controls.probes._design import FoldCache, as_device, make_design
-from controls.probes._logistic import BatchFit, Whitened, make_targets, whiten
+from controls.probes._logistic import ABSENT, BatchFit, Whitened, make_targets, whiten
 from controls.probes._ridge import RidgeSolver, ridge_solver
 
 if TYPE_CHECKING:
     from controls.probes.linear import LogisticProbe, RidgeProbe
 
+_KEPT_BITS = {torch.float64: 36, torch.float32: 16}  # of a score, below the largest of its column
 _LEAST_TOL = {"float64": 1e-12, "float32": 1e-6}  # below this, gradients are rounding
 
 
@@ -112,6 +113,7 @@ def _solve(
 
 def _output(scores: torch.Tensor, needs: str) -> Output:
     """Return what is needed of scores (m, K, B)."""
+    scores = _rounded(scores)
     if needs == "labels":
         labels = (scores[:, 0] > 0).long() if scores.shape[1] == 1 else scores.argmax(1)
         return Output(labels=labels.cpu().numpy())
@@ -120,6 +122,17 @@ def _output(scores: torch.Tensor, needs: str) -> Output:
     if scores.shape[1] == 1:
         scores = torch.cat([torch.zeros_like(scores), scores], 1)
     return Output(probabilities=_to_numpy(torch.softmax(scores, 1).transpose(1, 2)))
+
+
+def _rounded(scores: torch.Tensor) -> torch.Tensor:
+    """Return scores without their last bits, which depend on how many columns were multiplied together.
+
+    Rows that are the same get the same score then, whatever the block: ties stay ties.
+    """
+    real = scores.abs() < -ABSENT / 10
+    largest = torch.where(real, scores.abs(), 0.0).amax((0, 1)).clamp(min=torch.finfo(scores.dtype).tiny)
+    step = torch.exp2(torch.floor(torch.log2(largest)) - _KEPT_BITS[scores.dtype])
+    return torch.where(real, (scores / step).round() * step, scores)
 
 
 def _to_numpy(values: torch.Tensor) -> np.ndarray:

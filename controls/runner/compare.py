@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from controls.core.problem import Problem
+from controls.core.control import Control
+from controls.core.exactness import LEVEL, fold_trace
 from controls.core.result import Comparison, Estimate, Verdict
 from controls.core.rng import stream
 from controls.core.study import Study
 from controls.runner.evaluate import Evaluator
 from controls.runner.execute import Drawn, Run
 from controls.runner.expected import refitted_deviations
+from controls.runner.folds import FixedFolds
 from controls.runner.plan import Plan, PlannedControl
-from controls.stats.interval import FEW_UNITS, bounds, estimate, level_reaching
+from controls.stats.interval import FEW_UNITS, bounds, estimate, least_error, level_reaching
 from controls.stats.pvalue import p_values, tie_tolerance
 from controls.stats.verdict import Evidence, judge, licensed
 
@@ -46,12 +48,20 @@ def compare_all(study: Study, plan: Plan, run: Run, evaluator: Evaluator) -> tup
     """Return the score's estimate and one comparison per control."""
     spread = uncertainty(study, run, evaluator)
     score = float(run.observed.scores[0])
-    own = estimate(score, spread.observed, spread.df, target=study.target, approximate=spread.approximate)
     names = _distinct_names(plan)
     comparisons = [
         _compare(study, planned, drawn, spread, deviations, score=score, name=name, run=run, evaluator=evaluator)
         for planned, drawn, deviations, name in zip(plan.controls, run.drawn, spread.controls, names, strict=True)
     ]
+    effect = max(abs(comparison.selectivity.value) for comparison in comparisons)
+    own = estimate(
+        score,
+        spread.observed,
+        spread.df,
+        target=study.target,
+        approximate=spread.approximate,
+        least_error=least_error(effect, evaluator.problem.n_units),
+    )
     may_say = licensed([c.verdict for c in comparisons], [c.claim_p for c in comparisons], study.alpha)
     return own, tuple(replace(c, licensed=ok) for c, ok in zip(comparisons, may_say, strict=True))
 
@@ -84,11 +94,13 @@ def _compare(
         target=study.target,
         monte_carlo=_monte_carlo(drawn.scores, planned.enumerated),
         approximate=spread.approximate,
+        least_error=least_error(score - mean, problem.n_units),
     )
     ends = bounds(selectivity, study.alpha)
-    evidence = Evidence(selectivity, ends, p.upper, p.lower, p.floor, problem.n_units, planned.enumerated)
+    relabelings = planned.draws if planned.enumerated else None
+    evidence = Evidence(selectivity, ends, p.upper, p.lower, p.floor, problem.n_units, relabelings)
     verdict, reason = judge(evidence, study.alpha, study.smallest_effect)
-    caveats = _caveats(study, control, problem, drawn)
+    caveats = _caveats(study, control, evaluator, drawn)
     exact = control.inference == "exact" and not caveats.withdrawn
     return Comparison(
         control=name,
@@ -130,14 +142,26 @@ def _monte_carlo(scores: np.ndarray, enumerated: bool) -> tuple[float, float]:
     return float(fine.var(ddof=1) / len(fine)), len(fine) - 1.0
 
 
+_FOLLOWING = (
+    "the folds given share out the observed labels in a way that they do not share out rearranged ones, as folds made "
+    "from the labels do; pass the splitter itself, which then splits every draw by its own labels"
+)
+
+
 @dataclass(frozen=True)
 class _Caveats:
     words: tuple[str, ...]
     withdrawn: bool
 
 
-def _caveats(study: Study, control: object, problem: Problem, drawn: Drawn) -> _Caveats:
-    found = control.caveats(problem, stream(study.seed, "caveats"))  # type: ignore[attr-defined]
+def _caveats(study: Study, control: Control, evaluator: Evaluator, drawn: Drawn) -> _Caveats:
+    problem = evaluator.problem
+    found = control.caveats(problem, stream(study.seed, "caveats"))
+    orbit = control.orbit(problem)
+    if isinstance(evaluator.folds, FixedFolds) and orbit is not None:
+        trace = fold_trace(problem, orbit, stream(study.seed, "caveats", "folds"), evaluator.folds.splits)
+        if trace.p <= LEVEL:
+            found = (*found, f"{_FOLLOWING} (p = {trace.p:.2g})")
     broken = int(np.isnan(drawn.scores).sum())
     words = list(found)
     if broken:
@@ -145,10 +169,10 @@ def _caveats(study: Study, control: object, problem: Problem, drawn: Drawn) -> _
     return _Caveats(tuple(words), bool(found))
 
 
-def _integrity(control: object, evaluator: Evaluator) -> dict[str, float]:
+def _integrity(control: Control, evaluator: Evaluator) -> dict[str, float]:
     """Return the control's figures about splits, as means over the folds."""
     splits = evaluator.folds.default()
-    found = [control.integrity(evaluator.problem, train, test) for train, test in splits]  # type: ignore[attr-defined]
+    found = [control.integrity(evaluator.problem, train, test) for train, test in splits]
     return {name: float(np.mean([figures[name] for figures in found])) for name in found[0]}
 
 

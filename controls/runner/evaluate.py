@@ -15,7 +15,7 @@ from controls.core.rng import stream
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
 from controls.runner.evaluation import Evaluation, FoldPart, combine, reassemble
 from controls.runner.folds import Choice, Folds
-from controls.runner.resample import FoldUnits, column_deviations, mean_deviations, resampled
+from controls.runner.resample import FoldUnits, Resampling, column_deviations, mean_deviations, resampled
 
 _KEPT_ENGINES = 8
 
@@ -56,17 +56,24 @@ class Evaluator:
         """Scores closer than this count as tied."""
         return max((engine.tolerance for engine in self._engines.values()), default=0.0)
 
-    def evaluate(self, labels: np.ndarray, *, resample: int = 1) -> Evaluation:
+    def evaluate(self, labels: np.ndarray, *, wanted: np.ndarray | None = None) -> Evaluation:
         """Return what columns of labels (n, B) score.
 
-        Where deviations can only be had by resampling, the first ``resample`` columns get them.
+        Where deviations can only be had by resampling, the columns ``wanted`` (B,) get them; all
+        where None.
         """
-        everything = Columns(labels, self.targets(labels), np.arange(labels.shape[1]) < resample)
+        every = np.ones(labels.shape[1], dtype=bool) if wanted is None else wanted
+        everything = Columns(labels, self.targets(labels), every)
         parts = []
         for choice in self.folds.choose(everything.targets, self._usable):
             splits = self._restricted(choice.splits)
             columns = everything.take(choice.columns)
-            fold_parts = [self._fold(choice, k, split, columns) for k, split in enumerate(splits)]
+            tests = tuple(self.problem.unit_codes[test] for _, test in splits)
+            resampling = Resampling(tests, self.problem.n_units, self.seed)
+            fold_parts = [
+                self._fold(choice, k, split, columns, FoldUnits(codes, resampling))
+                for k, (split, codes) in enumerate(zip(splits, tests, strict=True))
+            ]
             combined = combine(fold_parts, splits, self.problem.unit_codes, self.problem.n_units)
             parts.append((choice.columns, combined))
         return reassemble(parts, labels.shape[1])
@@ -79,7 +86,7 @@ class Evaluator:
         codes = np.searchsorted(classes, labels).clip(0, len(classes) - 1)
         strange = classes[codes] != labels
         if strange.any():
-            stranger = np.asarray(labels)[strange][0]
+            stranger = np.asarray(labels)[strange][0].item()
             raise InputError(f"a control drew the label {stranger!r}, which the problem does not have; fix its draw.")
         return codes
 
@@ -110,12 +117,11 @@ class Evaluator:
 
     # -- one fold ----------------------------------------------------------------------------------
 
-    def _fold(self, choice: Choice, k: int, split: Split, columns: Columns) -> FoldPart:
+    def _fold(self, choice: Choice, k: int, split: Split, columns: Columns, units: FoldUnits) -> FoldPart:
         scores = np.full(columns.targets.shape[1], np.nan)
         usable = np.flatnonzero(self._fold_usable(split, columns.targets))
         if not len(usable):
             return FoldPart(scores, None, True)
-        units = FoldUnits(k, self.problem.unit_codes[split[1]], self.seed)
         by_columns = isinstance(self.metric, ColumnMetric)
         score = self._score_columns if by_columns else self._score_findings
         found = score(choice, k, split, columns.take(usable), units)
@@ -195,7 +201,9 @@ class Evaluator:
         except ControlsError:
             raise
         except Exception as error:
-            raise InputError(f"scoring={metric.name!r} failed in fold {k} with {type(error).__name__}: {error}") from error
+            raise InputError(
+                f"scoring={metric.name!r} failed in fold {k} with {type(error).__name__}: {error}"
+            ) from error
         if score.ndim == 1 and len(score) == test.n:
             return FoldPart(score.mean(keepdims=True), mean_deviations(score, units), True)
         if score.ndim:

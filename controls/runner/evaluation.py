@@ -19,6 +19,7 @@ class Evaluation:
     fold_scores: np.ndarray  # (K, B)
     deviations: np.ndarray  # (G, B) or (RESAMPLES, B): squares sum to the variance over units
     df: np.ndarray  # (B,), degrees of freedom of that variance
+    left_out: bool = True  # whether deviations come from leaving units out, rather than from resampling
 
     @property
     def parts(self) -> tuple[np.ndarray, ...]:
@@ -63,7 +64,7 @@ def combine(parts: Sequence[FoldPart], splits: Sequence[Split], unit_codes: np.n
         thin_folds += thin
     df += np.maximum(thin_folds - 1, 0)
     tested = len(np.unique(np.concatenate([unit_codes[test] for _, test in splits])))
-    return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1))
+    return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1), left_out)
 
 
 def reassemble(parts: Sequence[tuple[np.ndarray, Evaluation]], n_columns: int) -> Evaluation:
@@ -78,9 +79,10 @@ def reassemble(parts: Sequence[tuple[np.ndarray, Evaluation]], n_columns: int) -
         scores[columns], df[columns] = part.scores, part.df
         fold_scores[: len(part.fold_scores), columns] = part.fold_scores
         deviations[: len(part.deviations), columns] = part.deviations
-    return Evaluation(scores, fold_scores, deviations, df)
+    return Evaluation(scores, fold_scores, deviations, df, all(part.left_out for _, part in parts))
 
 
 def repeat_first(evaluation: Evaluation, size: int) -> Evaluation:
     """Return the first column ``size`` times."""
-    return Evaluation(*(np.repeat(part[..., :1], size, axis=-1) for part in evaluation.parts))
+    repeated = (np.repeat(part[..., :1], size, axis=-1) for part in evaluation.parts)
+    return Evaluation(*repeated, left_out=evaluation.left_out)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from controls.core.rng import stream
 from controls.runner.evaluate import Evaluator
 from controls.runner.evaluation import Evaluation, repeat_first
 from controls.runner.plan import Plan, PlannedControl
-from controls.runner.resample import A_FEW, RESAMPLES
+from controls.runner.resample import A_FEW
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 
@@ -63,10 +64,11 @@ def run_plan(plan: Plan, evaluator: Evaluator, *, n_jobs: int | None = None, pro
     drawn = []
     for planned in plan.controls:
         collected = _Collected(planned.draws, len(observed.deviations))
-        for evaluation, labels in _evaluations(planned, evaluator, observed, n_jobs):
-            collected.add(evaluation, labels)
-            done += len(evaluation.scores)
-            report(done, total, planned.control.name)
+        with closing(_evaluations(planned, evaluator, observed, n_jobs)) as evaluations:  # limits end with it
+            for evaluation, labels, wanted in evaluations:
+                collected.add(evaluation, labels, wanted)
+                done += len(evaluation.scores)
+                report(done, total, planned.control.name)
         drawn.append(collected.result())
     return Run(observed, tuple(drawn), evaluator.tolerance)
 
@@ -81,54 +83,75 @@ class _Collected:
         self.filled = 0
         self.labels: list[np.ndarray] = []
 
-    def add(self, evaluation: Evaluation, labels: np.ndarray | None) -> None:
+    def add(self, evaluation: Evaluation, labels: np.ndarray | None, wanted: np.ndarray) -> None:
         size = len(evaluation.scores)
         self.scores[self.filled : self.filled + size] = evaluation.scores
-        fine = ~np.isnan(evaluation.scores)
-        if len(self.total) == RESAMPLES:  # resampling is dear: a few draws stand for all
-            fine &= self.count + np.cumsum(fine) <= A_FEW
-        self.total += evaluation.deviations[:, fine].sum(axis=1)
-        self.count += int(fine.sum())
         self.filled += size
-        kept = sum(part.shape[1] for part in self.labels)
-        if labels is not None and kept < A_FEW:
-            self.labels.append(labels[:, : A_FEW - kept])
+        fine = ~np.isnan(evaluation.scores)
+        if not evaluation.left_out:
+            fine &= wanted
+        if fine.any():
+            self.total += evaluation.deviations[:, fine].sum(axis=1)
+            self.count += int(fine.sum())
+        if labels is not None and wanted.any():
+            self.labels.append(labels[:, wanted])
 
     def result(self) -> Drawn:
         labels = np.concatenate(self.labels, axis=1) if self.labels else None
         return Drawn(self.scores, self.total / max(self.count, 1), labels)
 
 
+_Part = tuple[Evaluation, np.ndarray | None, np.ndarray]  # what a block scored, its labels, which are a few
+
+
 def _evaluations(
     planned: PlannedControl, evaluator: Evaluator, observed: Evaluation, n_jobs: int | None
-) -> Iterator[tuple[Evaluation, np.ndarray | None]]:
+) -> Generator[_Part, None, None]:
+    few = _a_few(planned, evaluator.seed)
     if planned.control.level != "labels":
         for draw in range(planned.draws):
             changed = planned.control.draw(evaluator.problem, draw_stream(evaluator.seed, planned.control, draw))
+            wanted = few[draw : draw + 1]
             with _one_thread(evaluator.batched):
                 part = replace(evaluator, problem=changed, _engines={})
-                yield part.evaluate(_column(changed), resample=A_FEW - draw), None
+                yield part.evaluate(_column(changed), wanted=wanted), None, wanted
         return
-    starts = np.cumsum([0, *planned.blocks])
-    blocks = zip(_label_blocks(planned, evaluator.problem, evaluator.seed), starts, strict=False)
+    masks = np.split(few, np.cumsum(planned.blocks)[:-1])
+    blocks = zip(_label_blocks(planned, evaluator.problem, evaluator.seed), masks, strict=True)
     if evaluator.batched:
-        for labels, start in blocks:
-            yield _evaluate_new(evaluator, labels, observed, A_FEW - int(start)), labels
+        for labels, wanted in blocks:
+            yield _evaluate_new(evaluator, labels, observed, wanted), labels, wanted
         return
     yield from _one_by_one(blocks, evaluator, observed, n_jobs)
 
 
+def _a_few(planned: PlannedControl, seed: int) -> np.ndarray:
+    """Return which draws stand for all where each is dear: the first, or a random few of an enumeration."""
+    mask = np.zeros(planned.draws, dtype=bool)
+    if planned.enumerated:
+        mask[stream(seed, "a few", planned.description).permutation(planned.draws)[:A_FEW]] = True
+    else:
+        mask[:A_FEW] = True
+    return mask
+
+
 def _one_by_one(
-    blocks: Iterator[tuple[np.ndarray, Any]], evaluator: Evaluator, observed: Evaluation, n_jobs: int | None
-) -> Iterator[tuple[Evaluation, np.ndarray]]:
+    blocks: Iterator[tuple[np.ndarray, np.ndarray]], evaluator: Evaluator, observed: Evaluation, n_jobs: int | None
+) -> Iterator[_Part]:
     """Evaluate single columns in processes of one BLAS thread each, in the order of the draws."""
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, effective_n_jobs
 
-    def work(labels: np.ndarray, start: int) -> tuple[Evaluation, np.ndarray]:
+    if effective_n_jobs(n_jobs) == 1:  # type: ignore[arg-type] - None is fine
+        with _one_thread(False):  # once: to look for the libraries takes longer than many a fit
+            for labels, wanted in blocks:
+                yield _evaluate_new(evaluator, labels, observed, wanted), labels, wanted
+        return
+
+    def work(labels: np.ndarray, wanted: np.ndarray) -> _Part:
         with _one_thread(False):
-            return _evaluate_new(evaluator, labels, observed, A_FEW - start), labels
+            return _evaluate_new(evaluator, labels, observed, wanted), labels, wanted
 
-    jobs = (delayed(work)(labels, int(start)) for labels, start in blocks)
+    jobs = (delayed(work)(labels, wanted) for labels, wanted in blocks)
     done: Any = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
     yield from done
 
@@ -159,16 +182,17 @@ def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:
     return stream(seed, "draw", key, draw)
 
 
-def _evaluate_new(evaluator: Evaluator, labels: np.ndarray, observed: Evaluation, resample: int) -> Evaluation:
+def _evaluate_new(evaluator: Evaluator, labels: np.ndarray, observed: Evaluation, wanted: np.ndarray) -> Evaluation:
     """Evaluate label columns; those equal to the observed labels score what they scored, to the bit."""
     known = (labels == _column(evaluator.problem)).all(axis=0)
     if not known.any():
-        return evaluator.evaluate(labels, resample=resample)
+        return evaluator.evaluate(labels, wanted=wanted)
     whole = repeat_first(observed, labels.shape[1])
     if not known.all():
-        fresh = evaluator.evaluate(labels[:, ~known], resample=resample)
+        fresh = evaluator.evaluate(labels[:, ~known], wanted=wanted[~known])
         for target, source in zip(whole.parts, fresh.parts, strict=True):
-            target[..., ~known] = source
+            # Columns of which none could be scored have no deviations of the observed one's kind.
+            target[..., ~known] = source if target.shape[:-1] == source.shape[:-1] else 0.0
     return whole
 
 

@@ -7,6 +7,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, final
 
 import numpy as np
@@ -129,7 +130,7 @@ class SplitterFolds(Folds):
         found: dict[str, tuple[tuple[Split, ...], list[int]]] = {}
         for column in range(targets.shape[1]):
             splits = self._split(targets[:, column])
-            key = str(hash(b"|".join(test.tobytes() for _, test in splits)))
+            key = sha256(b"|".join(part.tobytes() for pair in splits for part in pair)).hexdigest()
             found.setdefault(key, (splits, []))[1].append(column)
         return [Choice(key, splits, np.array(columns)) for key, (splits, columns) in found.items()]
 
@@ -201,7 +202,7 @@ def _checked(pairs: Iterable[Any], problem: Problem) -> tuple[Split, ...]:
             train, test = (_rows(part, problem.n) for part in pair)
         except (TypeError, ValueError, IndexError) as error:
             raise InputError(
-                f"cv must give pairs of row indices from 0 to {problem.n - 1} (or masks), got in fold {number}: {error}."
+                f"cv must give pairs of row indices from 0 to {problem.n - 1}, or masks, got in fold {number}: {error}."
             ) from error
         if not len(train) or not len(test):
             raise InputError(f"cv must give rows to train and to test on, but fold {number} has none of one kind.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,34 +12,61 @@ from controls.core.metric import ColumnMetric
 from controls.core.rng import stream
 from controls.core.trainer import Output
 
-RESAMPLES = 200  # where a metric has no influence values
+RESAMPLES = 100  # where a metric has no influence values
 A_FEW = 10  # draws that stand for all of a control where each is dear: resampled, or refitted without units
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """How often each unit is drawn in each resample: one matter for all folds, columns and draws.
+
+    Where every unit is tested in one fold, units are drawn within folds; where folds overlap, among
+    all that are tested, so that a unit weighs the same wherever it is tested.
+    """
+
+    tests: tuple[np.ndarray, ...]  # unit of each test row of each fold
+    n_units: int
+    seed: int
+
+    @cached_property
+    def _strata(self) -> list[np.ndarray]:
+        members = [np.unique(codes) for codes in self.tests]
+        tested = np.unique(np.concatenate(members))
+        return members if sum(map(len, members)) == len(tested) else [tested]
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Times that each unit is drawn, (RESAMPLES, n_units)."""
+        weights = np.zeros((RESAMPLES, self.n_units), dtype=np.int64)
+        for number, stratum in enumerate(self._strata):
+            equal = np.full(len(stratum), 1 / len(stratum))
+            weights[:, stratum] = stream(self.seed, "resample", number).multinomial(len(stratum), equal, RESAMPLES)
+        return weights
+
+    def scale(self, codes: np.ndarray) -> float:
+        """Return sqrt(G/(G−1) / RESAMPLES): G units drawn from G vary by (G−1)/G of what they stand for."""
+        size = next(len(stratum) for stratum in self._strata if codes[0] in stratum)
+        return float(np.sqrt(size / (size - 1) / RESAMPLES)) if size > 1 else np.nan
+
+
+@dataclass(frozen=True, eq=False)
 class FoldUnits:
     """The units of a fold's test rows."""
 
-    number: int  # of the fold
     codes: np.ndarray  # unit of each test row among all units, (m,)
-    seed: int
-
-    @property
-    def members(self) -> np.ndarray:
-        """The fold's units, sorted."""
-        return np.unique(self.codes)
+    resampling: Resampling
 
     @property
     def local(self) -> np.ndarray:
         """Units of the test rows as numbers 0 … G_k−1."""
-        return np.searchsorted(self.members, self.codes)
+        return np.searchsorted(np.unique(self.codes), self.codes)
 
-    def resamples(self) -> list[np.ndarray]:
-        """Return test-row indices of whole units drawn with replacement, the same for every column and draw."""
-        local = self.local
-        rows = np.split(np.argsort(local, kind="stable"), np.cumsum(np.bincount(local))[:-1])
-        rng = stream(self.seed, "resample", self.number)
-        return [np.concatenate([rows[g] for g in rng.integers(len(rows), size=len(rows))]) for _ in range(RESAMPLES)]
+    def resamples(self) -> Iterator[np.ndarray]:
+        """Yield test-row indices of each resample; all rows where it holds no unit of this fold."""
+        rows = np.arange(len(self.codes))
+        for weights in self.resampling.weights:
+            drawn = np.repeat(rows, weights[self.codes])
+            yield drawn if len(drawn) else rows
 
 
 def resampled(
@@ -46,16 +74,13 @@ def resampled(
 ) -> np.ndarray:
     """Return deviations (RESAMPLES, B) whose squares sum to the variance of the fold's score over units.
 
-    Scaled by sqrt(G/(G−1)), since G units drawn from G vary by (G−1)/G of what they stand for. Zeros
-    where not ``wanted``.
+    Zeros where not ``wanted``.
     """
     if not wanted:
         return np.zeros((RESAMPLES, len(full)))
-    n_units = len(units.members)
     values = np.stack([score_of(rows) for rows in units.resamples()])
-    centred = values - np.where(np.isnan(values), full, values).mean(axis=0)
-    scale = np.sqrt(n_units / (n_units - 1) / len(values)) if n_units > 1 else np.nan
-    return np.nan_to_num(centred, nan=0.0) * scale
+    values = np.where(np.isnan(values), full, values)
+    return (values - values.mean(axis=0)) * units.resampling.scale(units.codes)
 
 
 def take(output: Output, which: np.ndarray) -> Output:

@@ -27,6 +27,7 @@ def estimate(
     target: str = "fitted",
     monte_carlo: tuple[float, float] = (0.0, 1.0),
     approximate: bool = False,
+    least_error: float = 0.0,
 ) -> Estimate:
     """Return a t interval around ``value``.
 
@@ -43,12 +44,14 @@ def estimate(
         Variance of the control's mean over its draws, and its degrees of freedom.
     approximate : bool
         Marked so in reports.
+    least_error : float
+        The standard error over units is at least this: see :func:`least_error`.
 
     Notes
     -----
     Degrees of freedom of the sum of both variances after Satterthwaite (1946).
     """
-    of_units, of_draws = float(np.square(deviations).sum()), monte_carlo[0]
+    of_units, of_draws = max(float(np.square(deviations).sum()), least_error**2), monte_carlo[0]
     total = of_units + of_draws
     if not (df >= 1 and math.isfinite(total)):
         return Estimate(value, math.nan, math.nan, level, math.nan, max(df, 0.0), target, True)
@@ -57,6 +60,20 @@ def estimate(
     error = math.sqrt(total)
     half = float(stdtrit(df, (1 + level) / 2)) * error
     return Estimate(value, value - half, value + half, level, error, df, target, approximate)
+
+
+def least_error(effect: float, n_units: int) -> float:
+    """Return the least standard error of an effect seen in G units that all agree.
+
+    A kind of unit without the effect that makes up 3/G of all is missed by G units with probability
+    .05 (the rule of three); two standard errors of sqrt(2)·effect/G span what that would cost.
+
+    Examples
+    --------
+    >>> round(least_error(0.5, 10), 3)
+    0.071
+    """
+    return math.sqrt(2.0) * abs(effect) / n_units
 
 
 def bounds(selectivity: Estimate, alpha: float) -> tuple[float, float]:

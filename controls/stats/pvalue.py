@@ -34,7 +34,8 @@ def p_values(
 ) -> PValues:
     """Return the p-values of ``observed`` among ``scores``.
 
-    Enumerated (every distinct relabeling once, the identity included): p = #{score >= observed} / N.
+    Enumerated (every distinct relabeling once, the identity included): p = #{score >= observed} / N,
+    and the floor is what the highest of them would get, ties counted.
     Drawn: p = (1 + #{score >= observed}) / (draws + 1), which is valid for any number of draws
     (Phipson and Smyth 2010). A draw whose score is NaN counts as an exceedance in both tails.
 
@@ -59,7 +60,9 @@ def p_values(
     below = int((scores <= observed + tolerance).sum()) + broken
     n = len(scores)
     if enumerated:
-        return PValues(above / n, below / n, 1.0 / n, None)
+        # Relabelings that tie at the top (mirrored labels often do) keep every p above 1/N.
+        best = int((scores >= np.nanmax([*scores, observed]) - tolerance).sum()) + broken
+        return PValues(above / n, below / n, best / n, None)
     floor = p_floor(n, log_relabelings)
     return PValues((1 + above) / (n + 1), (1 + below) / (n + 1), floor, clopper_pearson(above, n))
 

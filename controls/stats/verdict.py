@@ -11,7 +11,6 @@ from scipy.special import ndtri
 
 from controls.core.result import ClaimVerdict, Comparison, Estimate, Verdict
 
-
 _FAR = 1000  # more times the units than this are not worth naming: the effect seen is nil
 
 
@@ -25,7 +24,7 @@ class Evidence:
     p_lower: float
     p_floor: float
     n_units: int
-    enumerated: bool
+    relabelings: int | None  # their number, where all were enumerated
 
 
 def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Verdict, str]:
@@ -33,7 +32,7 @@ def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Ver
     low, high = evidence.bounds
     m = smallest_effect
     value = evidence.selectivity.value
-    span = f"{100 * (1 - 2 * alpha):g}% interval {low:+.3f} to {high:+.3f}"
+    span = f"{100 * (1 - 2 * alpha):g}% interval {low:+.3f} to {high:+.3f}".replace("-", "−")  # a minus sign
     if evidence.p_floor > alpha:
         return Verdict.INCONCLUSIVE, _too_small_a_design(evidence, alpha)
     if evidence.p_value <= alpha and low > 0 and low >= m:
@@ -50,11 +49,12 @@ def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Ver
 
 def _too_small_a_design(evidence: Evidence, alpha: float) -> str:
     needed = math.ceil(1 / alpha - 1e-9)
-    if evidence.enumerated:
-        count = round(1 / evidence.p_floor)
+    if evidence.relabelings is not None:
+        tied = round(evidence.p_floor * evidence.relabelings)
+        ties = f", {tied} of which tie at the top" if tied > 1 else ""
         return (
-            f"the design cannot decide: it has {count} distinct relabelings, so p is never below "
-            f"{evidence.p_floor:.3g}; at alpha {alpha:g} at least {needed} are needed, that is, more units"
+            f"the design cannot decide: it has {evidence.relabelings} distinct relabelings{ties}, so p is never below "
+            f"{evidence.p_floor:.3g}; at alpha {alpha:g} at least {needed * tied} are needed, that is, more units"
         )
     return (
         f"the design cannot decide: p is never below {evidence.p_floor:.3g}; "
@@ -84,8 +84,8 @@ def judge_claim(comparisons: Sequence[Comparison], alpha: float, smallest_effect
     if all(comparison.verdict is Verdict.SELECTIVE for comparison in comparisons):
         worst = max(comparisons, key=lambda comparison: comparison.p_value)
         return ClaimVerdict.HOLDS, (
-            f"selective against every one of {len(comparisons)} control{'s' if len(comparisons) > 1 else ''}; "
-            f"the largest p, that of {worst.control}, counts: {worst.p_value:.3g}"
+            f"selective against {'every control' if len(comparisons) > 1 else worst.control}; "
+            f"the largest p is {worst.p_value:.3g}, of {worst.control}"
         )
     failing = [c.control for c in comparisons if _surely_below(c, alpha / len(comparisons), smallest_effect)]
     if failing:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import controls as ct
-from controls.core.exactness import label_dependence
+from controls.core.exactness import fold_trace, label_traces
 from controls.core.exchangeability import Free, Whole
 from controls.core.rng import stream
 
@@ -71,14 +71,15 @@ def test_labels_that_cluster_are_flagged_under_free_exchange_only(kind):
 
 def test_measures_by_hand():
     given = problem(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]))
-    found = label_dependence(given, Free().orbit(given), stream(4))
+    serial, cluster, size = label_traces(given, Free().orbit(given), stream(4), ["document"])
     # Observed: neighbours agree in 2 of 2 pairs, and all variance is between documents; both reach their most, 1.
-    assert found.serial == pytest.approx(1.0)
-    assert found.cluster == pytest.approx(1.0)
+    assert serial.excess == pytest.approx(1.0)
+    assert cluster.excess == pytest.approx(1.0)
+    assert size.p == 1.0
     # One arrangement in three agrees so: a two-sided p of about 2/3.
-    assert stats.binomtest(round(found.serial_p / 2 * 200) - 1, 199, 1 / 3).pvalue > 1e-4
-    alone = label_dependence(given, Whole("document", blocks=True).orbit(given), stream(4))
-    assert (alone.serial_p, alone.cluster_p) == (1.0, 1.0)
+    assert stats.binomtest(round(serial.p / 2 * 200) - 1, 199, 1 / 3).pvalue > 1e-4
+    alone = label_traces(given, Whole("document", blocks=True).orbit(given), stream(4), ["document"])
+    assert [trace.p for trace in alone] == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("unequal", [False, True])
@@ -88,14 +89,51 @@ def test_exchangeable_labels_are_flagged_no_more_often_than_stated(unequal):
     for i in range(repetitions):
         rng = stream(6, "null", unequal, i)
         given = problem(rng.standard_normal(len(document)), document)
-        found = label_dependence(given, ct.ShuffleLabels().orbit(given), rng)
-        flagged += [found.serial_p <= 0.01, found.cluster_p <= 0.01]
+        serial, cluster, _ = label_traces(given, ct.ShuffleLabels().orbit(given), rng, ["document"])
+        flagged += [serial.p <= 0.01, cluster.p <= 0.01]
     # Each of the two is two-sided at level .01 exactly: 199 draws, and a continuous statistic.
     for count in flagged:
         assert stats.binomtest(int(count), repetitions, 0.01, alternative="two-sided").pvalue > 1e-3
 
 
-def test_without_a_unit_nothing_is_looked_at():
+def test_without_a_unit_only_the_groups_of_the_restriction_are_looked_at():
     labels = autoregressive(0.9, stream(7, "ar"), "two")
     given = ct.Problem(np.zeros((300, 1)), labels, groups={"document": DOCUMENT})
-    assert WITHIN.caveats(given, stream(7)) == ()
+    assert ct.ShuffleLabels().caveats(given, stream(7)) == ()
+    assert len(WITHIN.caveats(given, stream(7))) == 1
+
+
+def test_groups_that_hold_whole_units_are_looked_at_too():
+    document = np.repeat(np.arange(40), 3)
+    author, labels = document // 5, (document // 5) % 2
+    given = ct.Problem(np.zeros((120, 1)), labels, groups={"document": document, "author": author}, unit="document")
+    caveats = ct.ShuffleLabels(whole="document").caveats(given, stream(8))
+    assert any("labels cluster in authors" in caveat and 'whole="author"' in caveat for caveat in caveats)
+    assert ct.ShuffleLabels(whole="author").caveats(given, stream(8)) == ()
+
+
+def test_labels_that_go_with_the_size_of_documents_are_flagged():
+    sizes = np.arange(2, 26)
+    document, labels = np.repeat(np.arange(24), sizes), np.repeat((sizes > 13).astype(int), sizes)
+    (caveat,) = ct.ShuffleLabels(whole="document").caveats(problem(labels, document), stream(9))
+    assert "labels go with the size of the groups" in caveat
+    mixed = np.repeat(stream(9, "mixed").permutation(np.arange(24) % 2), sizes)
+    assert ct.ShuffleLabels(whole="document").caveats(problem(mixed, document), stream(9)) == ()
+
+
+def test_sign_flips_of_dependent_rows_are_flagged():
+    effects = stream(10).standard_normal(12)[DOCUMENT] * 2
+    given = problem(effects + stream(10, "noise").standard_normal(300))
+    assert ct.FlipSigns().caveats(given, stream(10, "caveats"))
+    assert ct.FlipSigns(per="document").caveats(given, stream(10, "caveats")) == ()
+
+
+def test_folds_made_from_the_labels_leave_a_trace_and_others_do_not():
+    labels = stream(11).integers(2, size=300)
+    given = problem(labels)
+    orbit = Free().orbit(given)
+    order = np.argsort(labels, kind="stable")
+    stratified = [(np.setdiff1d(np.arange(300), order[k::5]), order[k::5]) for k in range(5)]
+    plain = [(np.setdiff1d(np.arange(300), np.arange(k, 300, 5)), np.arange(k, 300, 5)) for k in range(5)]
+    assert fold_trace(given, orbit, stream(11, "a"), stratified).p <= 0.01
+    assert fold_trace(given, orbit, stream(11, "b"), plain).p > 0.01

@@ -122,8 +122,15 @@ def test_signs_flip_together_within_a_group_and_never_become_negative_zero():
 def test_composition_is_exact_only_where_one_group_holds_all_others():
     within, free = ct.ShuffleLabels(within="document"), ct.ShuffleLabels()
     whole, task = ct.ShuffleLabels(whole="document"), ct.ControlTask(per="word")
-    exact = [(within, free), (free, within), (within, within), (whole, free)]
-    ensemble = [(within, whole), (within, task), (task, free), (free, ct.FlipSigns()), (ct.ResampleLabels(), free)]
+    exact = [(within, free), (free, within), (within, within)]
+    ensemble = [
+        (within, whole),
+        (whole, free),
+        (within, task),
+        (task, free),
+        (free, ct.FlipSigns()),
+        (ct.ResampleLabels(), free),
+    ]
     assert {ct.compose(*parts).inference for parts in exact} == {"exact"}
     assert {ct.compose(*parts).inference for parts in ensemble} == {"ensemble"}
     assert ct.compose(ct.ShuffleLabels(exchangeability=Free()), within).inference == "exact"

@@ -156,7 +156,7 @@ def test_approximate_intervals_are_marked_and_the_mark_explained(build: Any) -> 
 
 def test_a_sweep_has_a_row_per_site_and_control_with_adjusted_p(build: Any) -> None:
     sweep = build.sweep()
-    rows = [line.split() for line in report.as_text(sweep, width=160).splitlines() if line.startswith("  layer")]
+    rows = [line.split() for line in report.as_text(sweep, width=160).splitlines() if line.startswith(" layer")]
     assert len(rows) == 5 * 2
     adjusted = [row[-2] for row in rows]
     assert adjusted == [".12", ".08", ".015", ".005", ".005"] + [".275"] * 5

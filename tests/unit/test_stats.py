@@ -35,7 +35,8 @@ def test_enumerated_p_is_a_share_of_all_relabelings():
     p = p_values(
         0.9, np.array([0.9, 0.1, 0.2, 0.9 + 1e-12]), tolerance=1e-9, enumerated=True, log_relabelings=math.log(4)
     )
-    assert (p.upper, p.lower, p.floor, p.interval) == (0.5, 1.0, 0.25, None)
+    # Two tie at the top, so that no relabeling can get less than a half.
+    assert (p.upper, p.lower, p.floor, p.interval) == (0.5, 1.0, 0.5, None)
 
 
 def test_undefined_scores_are_never_evidence():
@@ -142,9 +143,9 @@ def test_no_variance_at_all():
 # -- verdicts -------------------------------------------------------------------------------------
 
 
-def verdict(p=0.01, low=0.1, high=0.3, *, m=0.0, floor=0.005, lower=1.0, alpha=0.05, enumerated=False):
+def verdict(p=0.01, low=0.1, high=0.3, *, m=0.0, floor=0.005, lower=1.0, alpha=0.05, relabelings=None):
     middle = Estimate((low + high) / 2, low, high, 0.95, (high - low) / 4, 30.0, "fitted")
-    evidence = Evidence(middle, (low, high), p, lower, floor, 40, enumerated)
+    evidence = Evidence(middle, (low, high), p, lower, floor, 40, relabelings)
     found, reason = judge(evidence, alpha, m)
     assert reason
     return found
@@ -212,11 +213,14 @@ def test_verdicts_agree_with_the_table_on_random_numbers():
 
 def test_a_design_that_cannot_decide_names_what_it_needs():
     small = Estimate(0.2, 0.1, 0.3, 0.95, 0.05, 30.0, "fitted")
-    drawn = judge(Evidence(small, (0.1, 0.3), 0.1, 1.0, 0.1, 40, False), 0.05, 0.0)[1]
+    drawn = judge(Evidence(small, (0.1, 0.3), 0.1, 1.0, 0.1, 40, None), 0.05, 0.0)[1]
     assert "at least 19 draws are needed" in drawn
-    listed = judge(Evidence(small, (0.1, 0.3), 1 / 6, 1.0, 1 / 6, 40, True), 0.01, 0.0)[1]
-    assert "6 distinct relabelings" in listed
+    listed = judge(Evidence(small, (0.1, 0.3), 1 / 6, 1.0, 1 / 6, 40, 6), 0.01, 0.0)[1]
+    assert "6 distinct relabelings, so" in listed
     assert "at least 100 are needed" in listed
+    mirrored = judge(Evidence(small, (0.1, 0.3), 1 / 3, 1.0, 1 / 3, 40, 6), 0.01, 0.0)[1]
+    assert "6 distinct relabelings, 2 of which tie at the top" in mirrored
+    assert "at least 200 are needed" in mirrored
 
 
 def comparison(name="A", value=0.2, error=0.02, p=0.005, lower=1.0, found=Verdict.SELECTIVE):
@@ -230,7 +234,7 @@ def comparison(name="A", value=0.2, error=0.02, p=0.005, lower=1.0, found=Verdic
 def test_a_claim_holds_only_against_all_controls():
     good, open_one = comparison("A"), comparison("B", p=0.04)
     assert judge_claim([good, open_one], 0.05, 0.0)[0] is ClaimVerdict.HOLDS
-    assert "that of B, counts: 0.04" in judge_claim([good, open_one], 0.05, 0.0)[1]
+    assert "the largest p is 0.04, of B" in judge_claim([good, open_one], 0.05, 0.0)[1]
     undecided = comparison("C", found=Verdict.INCONCLUSIVE)
     found, reason = judge_claim([good, undecided], 0.05, 0.0)
     assert found is ClaimVerdict.UNDECIDED

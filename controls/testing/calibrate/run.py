@@ -14,7 +14,7 @@ from controls.testing.calibrate.coverage import EXPECTED, FITTED, TOKENS, Covere
 from controls.testing.calibrate.page import Difference, as_markdown, as_table
 from controls.testing.calibrate.pitfalls import PITFALLS, Pitfall
 
-FULL = {"pitfalls": 1000, "coverage": 1000, "expected": 300}
+FULL = {"pitfalls": 1000, "coverage": 1000, "expected": 200}
 SHORT = {"pitfalls": 60, "coverage": 40, "expected": 8}
 
 
