@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from controls.experiment import measure as measure
     from controls.experiment import plan as plan
     from controls.experiment import sweep as sweep
-    from controls.generators.labels import ControlTask as ControlTask
     from controls.generators.labels import FlipSigns as FlipSigns
-    from controls.generators.labels import ResampleLabels as ResampleLabels
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
+    from controls.generators.random_labels import ControlTask as ControlTask
+    from controls.generators.random_labels import ResampleLabels as ResampleLabels
 
 __version__ = "0.1.0"
 
@@ -70,9 +70,9 @@ _HOME = {
     "measure": "experiment",
     "plan": "experiment",
     "sweep": "experiment",
-    "ControlTask": "generators.labels",
+    "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
-    "ResampleLabels": "generators.labels",
+    "ResampleLabels": "generators.random_labels",
     "ShuffleLabels": "generators.labels",
 }
 

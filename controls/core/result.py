@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -101,8 +101,48 @@ class Provenance:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Result:
+class Reported:
+    """What results and sweeps have in common: they show and save themselves, by reports that read nothing else."""
+
+    def __repr__(self: Any) -> str:
+        """Return the table that the terminal shows."""
+        from controls import report
+
+        return report.as_text(self)
+
+    def _repr_html_(self: Any) -> str:
+        from controls import report
+
+        return report.as_html_fragment(self)
+
+    def to_frame(self: Any) -> pd.DataFrame:
+        """Return one row per control (and site) as a pandas DataFrame."""
+        from controls import report
+
+        return report.as_frame(self)
+
+    def to_json(self: Any, path: str | Path | None = None) -> str:
+        """Return the record as versioned JSON, and write it where a path is given."""
+        from controls import report
+
+        return report.as_json(self, path)
+
+    def plot(self: Any) -> Any:
+        """Return a matplotlib Figure: what each control's draws scored beside the score."""
+        from controls import report
+
+        return report.plot(self)
+
+    def save(self: Any, folder: str | Path) -> Path:
+        """Write ``result.json`` and ``report.html`` into a folder, and return the page's path."""
+        from controls import report
+
+        return report.save(self, folder)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Result(Reported):
     """What a study found on a problem. Prints as a table; ``result["ShuffleLabels"]`` is one comparison."""
 
     title: str
@@ -131,44 +171,10 @@ class Result:
         """The smallest selectivity over the battery."""
         return min(comparison.selectivity.value for comparison in self.comparisons)
 
-    def __repr__(self) -> str:
-        """Return the table that the terminal shows."""
-        from controls import report
 
-        return report.as_text(self)
-
-    def _repr_html_(self) -> str:
-        from controls import report
-
-        return report.as_html_fragment(self)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per control as a pandas DataFrame."""
-        from controls import report
-
-        return report.as_frame(self)
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """Return the result as versioned JSON, and write it where a path is given."""
-        from controls import report
-
-        return report.as_json(self, path)
-
-    def plot(self) -> Any:
-        """Return a matplotlib Figure: observed, draws, interval and smallest effect for each control."""
-        from controls import report
-
-        return report.plot(self)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write ``result.json`` and ``report.html`` into a folder, and return the page's path."""
-        from controls import report
-
-        return report.save(self, folder)
-
-
-@dataclass(frozen=True)
-class Sweep:
+@final
+@dataclass(frozen=True, repr=False)
+class Sweep(Reported):
     """Results of one study at several sites (layers), with p-values corrected over the sites by max-T."""
 
     title: str
@@ -181,38 +187,3 @@ class Sweep:
         if site not in self.results:
             raise unknown_name("site", site, self.results)
         return self.results[site]
-
-    def __repr__(self) -> str:
-        """Return the table that the terminal shows."""
-        from controls import report
-
-        return report.as_text(self)
-
-    def _repr_html_(self) -> str:
-        from controls import report
-
-        return report.as_html_fragment(self)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per site and control as a pandas DataFrame."""
-        from controls import report
-
-        return report.as_frame(self)
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """Return the sweep as versioned JSON, and write it where a path is given."""
-        from controls import report
-
-        return report.as_json(self, path)
-
-    def plot(self) -> Any:
-        """Return a matplotlib Figure: score and control mean over sites, for each control."""
-        from controls import report
-
-        return report.plot(self)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write ``result.json`` and ``report.html`` into a folder, and return the page's path."""
-        from controls import report
-
-        return report.save(self, folder)

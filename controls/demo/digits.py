@@ -7,7 +7,7 @@ import numpy as np
 from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.demo.stage import Stage
-from controls.generators.labels import ControlTask, ShuffleLabels
+from controls.generators import ControlTask, ShuffleLabels
 
 _RUN = 30  # successive images that count as one unit
 _HIDDEN = (64, 32)

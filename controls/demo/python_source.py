@@ -8,7 +8,7 @@ from controls.core.problem import Problem
 from controls.demo import minilm
 from controls.demo.corpus import read_library
 from controls.demo.stage import Stage
-from controls.generators.labels import ControlTask, ShuffleLabels
+from controls.generators import ControlTask, ShuffleLabels
 
 
 def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = None) -> list[Stage]:

@@ -1,5 +1,6 @@
 """Generators: the controls that draw changed problems."""
 
-from controls.generators.labels import ControlTask, FlipSigns, ResampleLabels, ShuffleLabels
+from controls.generators.labels import FlipSigns, ShuffleLabels
+from controls.generators.random_labels import ControlTask, ResampleLabels
 
 __all__ = ["ControlTask", "FlipSigns", "ResampleLabels", "ShuffleLabels"]

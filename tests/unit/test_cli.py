@@ -102,7 +102,7 @@ def test_list_shows_every_control_with_all_it_says():
 
 
 def test_catalogue_has_each_control_once_and_as_it_says_itself():
-    from controls.generators.labels import ControlTask
+    from controls.generators import ControlTask
 
     entries = {entry.name: entry for entry in catalogue()}
     assert len(entries) == len(catalogue())

@@ -1,0 +1,105 @@
+"""Run a prepared study, and write down what came out and where it came from."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from controls.core.errors import InputError, InputTypeError
+from controls.core.key import content_key
+from controls.core.result import Provenance, Result
+from controls.runner.compare import compare_all
+from controls.runner.evaluate import Evaluator
+from controls.runner.execute import Progress, Run, run_plan
+from controls.runner.prepare import Prepared
+from controls.stats.interval import FEW_UNITS
+from controls.stats.verdict import judge_claim
+
+_PACKAGES = ("controls", "numpy", "scipy", "scikit-learn", "torch")
+
+
+def run_prepared(
+    prepared: Prepared, *, n_jobs: int | None, progress: Progress | None, title: str
+) -> tuple[Result, Run]:
+    """Run a prepared study; return its record, and what every draw scored."""
+    study, evaluator = prepared.study, prepared.evaluator
+    if progress is not None and not callable(progress):
+        raise InputTypeError(f"progress must be a function (done, total, what), got {progress!r}.")
+    started, clock = datetime.now(UTC), time.perf_counter()
+    run = run_plan(prepared.plan, evaluator, n_jobs=n_jobs, progress=progress)
+    score = float(run.observed.scores[0])
+    if np.isnan(score):
+        raise InputError(
+            f"scoring={evaluator.metric.name!r} is not defined in any fold of this problem (it is NaN, or a class "
+            "is missing in training or test rows); use fewer folds or more units."
+        )
+    own, comparisons = compare_all(study, prepared.plan, run, evaluator)
+    verdict, reason = judge_claim(comparisons, study.alpha, study.smallest_effect)
+    result = Result(
+        title=title or f"{prepared.plan.trainer}",
+        metric=evaluator.metric.name,
+        score=score,
+        score_estimate=own,
+        fold_scores=tuple(map(float, run.observed.fold_scores[:, 0])),
+        comparisons=comparisons,
+        verdict=verdict,
+        reason=reason,
+        alpha=study.alpha,
+        smallest_effect=study.smallest_effect,
+        target=study.target,
+        notes=_notes(evaluator),
+        provenance=_provenance(prepared, started, time.perf_counter() - clock),
+    )
+    return result, run
+
+
+def _notes(evaluator: Evaluator) -> tuple[str, ...]:
+    problem, notes = evaluator.problem, []
+    if problem.unit is None:
+        notes.append(
+            "NO UNIT WAS NAMED: rows are taken as independent of one another. If they come from documents, "
+            "subjects or sessions, name that group as unit=, or intervals and p-values will be too good."
+        )
+    elif problem.n_units < FEW_UNITS:
+        notes.append(f"only {problem.n_units} units ({problem.unit}): intervals are approximate.")
+    return tuple(notes)
+
+
+def _provenance(prepared: Prepared, started: datetime, seconds: float) -> Provenance:
+    problem = prepared.evaluator.problem
+    data = {"X": problem.X, "labels": problem.labels, "groups": dict(problem.groups), "unit": problem.unit}
+    return Provenance(
+        study_key=prepared.study.content_key,
+        data_key=content_key(data),
+        seed=prepared.study.seed,
+        versions={name: _version(name) for name in _PACKAGES},
+        n=problem.n,
+        d=problem.d,
+        unit=problem.unit_name,
+        n_units=problem.n_units,
+        folds=prepared.plan.folds,
+        trainer=prepared.plan.trainer,
+        plan=str(prepared.plan),
+        threads=_threads(),
+        started=started.isoformat(timespec="seconds"),
+        seconds=seconds,
+    )
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _threads() -> int:
+    """Return the number of threads that engines use."""
+    import torch
+
+    return torch.get_num_threads()
