@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import TYPE_CHECKING, Any, final
 
-from controls.core.control import Control
+from controls.core.control import Control, describe
 from controls.core.errors import ControlsError
+from controls.core.properties import Property
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +34,18 @@ class Entry:
     null: str
     inference: str
     licenses: str
+    variants: tuple[Variant, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Variant:
+    """What a control keeps and destroys with an optional group named."""
+
+    example: str
+    keeps: str
+    destroys: str
+    null: str
 
 
 def catalogue() -> list[Entry]:
@@ -73,7 +87,16 @@ def _lines(entry: Entry) -> list[tuple[str, str]]:
         ("inference", entry.inference),
         ("licenses", entry.licenses),
     ]
-    return lines if entry.example == f"{entry.name}()" else [("shown for", entry.example), *lines]
+    if entry.example != f"{entry.name}()":
+        lines.insert(0, ("shown for", entry.example))
+    for variant in entry.variants:
+        lines += [
+            ("also", variant.example),
+            ("  keeps", variant.keeps),
+            ("  destroys", variant.destroys),
+            ("  null", variant.null),
+        ]
+    return lines
 
 
 def _kinds() -> Iterator[type[Control]]:
@@ -97,13 +120,30 @@ def _entry(kind: type[Control]) -> Entry:
         name=kind.__name__,
         level=control.level,
         parameters=tuple(_parameter(item) for item in items),
-        example=f"{kind.__name__}({', '.join(f'{name}={value!r}' for name, value in needed.items())})",
-        keeps="; ".join(kept.words for kept in control.preserves),
-        destroys="; ".join(lost.words for lost in control.destroys),
+        example=describe(control),
+        keeps=_words(control.preserves),
+        destroys=_words(control.destroys),
         null=control.null,
         inference=control.inference,
         licenses=control.licenses,
+        variants=tuple(_variants(kind, items, needed)),
     )
+
+
+def _variants(kind: type[Control], items: tuple[Field[Any], ...], needed: dict[str, Any]) -> Iterator[Variant]:
+    """Yield the control with each optional group named, and with each switch that goes with it."""
+    groups = [{item.name: _EXAMPLES[item.name]} for item in items if item.name in _EXAMPLES and item.name not in needed]
+    switches = [{}, *({item.name: True} for item in items if item.default is False)]
+    for group, switch in itertools.product(groups, switches):
+        try:
+            control = kind(**needed, **group, **switch)
+        except ControlsError:  # a switch that goes with another group
+            continue
+        yield Variant(describe(control), _words(control.preserves), _words(control.destroys), control.null)
+
+
+def _words(properties: Iterable[Property]) -> str:
+    return "; ".join(item.words for item in properties)
 
 
 def _has_no_default(item: Field[Any]) -> bool:
