@@ -43,7 +43,7 @@ def _sentence(comparison: Comparison, concept: str, kind: str) -> str:
     what = {_SHUFFLE: "shuffled labels", _TASK: "its control task"}.get(comparison.control, comparison.description)
     match comparison.verdict:
         case Verdict.SELECTIVE:
-            return f"beats {what} {numbers}: {_gain(comparison.control, concept, kind)}."
+            return f"beats {what} {numbers}: {_gain(comparison, concept, kind)}."
         case Verdict.WORSE:
             return f"loses to {what} {numbers}: {_loss(comparison.control, concept, kind)}."
         case Verdict.NEGLIGIBLE:
@@ -54,10 +54,11 @@ def _sentence(comparison: Comparison, concept: str, kind: str) -> str:
             return f"cannot be told from {what} {numbers}: {_doubt(comparison.control, concept, kind)}."
 
 
-def _gain(control: str, concept: str, kind: str) -> str:
-    if control == _TASK:
+def _gain(comparison: Comparison, concept: str, kind: str) -> str:
+    if comparison.control == _TASK:
         return f"more of {concept} can be read here than a probe could memorise {kind} by {kind}"
-    return f"the activations carry information about {concept}"
+    found = f"the activations carry information about {concept}"
+    return f"{found}, or about what else the shuffle undid (see its caveat)" if comparison.caveats else found
 
 
 def _loss(control: str, concept: str, kind: str) -> str:

@@ -126,7 +126,7 @@ def _compare(
         preserves=tuple(kept.words for kept in control.preserves),
         destroys=tuple(gone.words for gone in control.destroys),
         null=control.null,
-        licenses=control.licenses,
+        licenses=_WITHDRAWN if caveats.withdrawn else control.licenses,
         licensed=verdict is Verdict.SELECTIVE,
         integrity=_integrity(control, evaluator),
     )
@@ -145,6 +145,12 @@ def _monte_carlo(scores: np.ndarray, enumerated: bool) -> tuple[float, float]:
 _FOLLOWING = (
     "the folds given share out the observed labels in a way that they do not share out rearranged ones, as folds made "
     "from the labels do; pass the splitter itself, which then splits every draw by its own labels"
+)
+
+
+_WITHDRAWN = (
+    "The score is more than labels rearranged in this way give; since rearranging undoes more than the null says (see "
+    "the caveats), not that the activations carry information about the labels."
 )
 
 
