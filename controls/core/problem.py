@@ -180,7 +180,7 @@ class Problem:
         return int(self.unit_codes.max()) + 1
 
     def memo(self, key: Hashable, build: Callable[[], T]) -> T:
-        """Return what ``build`` makes, made once for this problem (which never changes)."""
+        """Return what ``build`` makes of labels and groups, made once: problems that share them share it."""
         store: dict[Hashable, Any] = self._memo  # type: ignore[attr-defined]
         if key not in store:
             store[key] = build()
@@ -221,7 +221,8 @@ class Problem:
         other = copy.copy(self)
         for name, value in changes.items():
             _set(other, name, value)
-        _set(other, "_memo", {})
+        if "labels" in changes or "groups" in changes:
+            _set(other, "_memo", {})
         return other
 
 

@@ -162,7 +162,9 @@ class _Caveats:
 
 def _caveats(study: Study, control: Control, evaluator: Evaluator, drawn: Drawn) -> _Caveats:
     problem = evaluator.problem
-    found = control.caveats(problem, stream(study.seed, "caveats"))
+    found = problem.memo(  # the same at every site of a sweep
+        ("caveats", control, study.seed), lambda: control.caveats(problem, stream(study.seed, "caveats"))
+    )
     orbit = control.orbit(problem)
     if isinstance(evaluator.folds, FixedFolds) and orbit is not None:
         trace = fold_trace(problem, orbit, stream(study.seed, "caveats", "folds"), evaluator.folds.splits)
