@@ -139,7 +139,7 @@ class GaussianDocuments:
     >>> world = GaussianDocuments(effect=2.0)
     >>> weights = np.eye(10)[:1].T
     >>> round(float(world.truth("accuracy", weights, np.zeros(1))[0]), 3)
-    0.79
+    0.794
     """
 
     continuous: bool = False
