@@ -25,9 +25,10 @@ class Composed(Control):
 
     @property
     def level(self) -> str:  # type: ignore[override]
-        """The outermost level that a part changes."""
-        order = ("labels", "inputs", "weights", "activations", "finding")
-        return min((part.level for part in self.parts), key=order.index)
+        """Labels where all parts are on labels; else the outermost other level that a part changes."""
+        order = ("inputs", "weights", "activations", "finding")
+        others = {part.level for part in self.parts} - {"labels"}
+        return min(others, key=order.index) if others else "labels"
 
     @property
     def _widest(self) -> Control | None:

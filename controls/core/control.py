@@ -106,6 +106,8 @@ def describe(control: Any) -> str:
     """Return a control as it would be typed, without parameters at their defaults."""
     from dataclasses import MISSING, fields
 
+    if hasattr(control, "parts"):
+        return f"compose({', '.join(map(describe, control.parts))})"
     shown = []
     for item in fields(control):
         value = getattr(control, item.name)

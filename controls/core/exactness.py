@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controls.core.orbit import Orbit
+from controls.core.exchangeability import Exchangeability, SignFlip, Whole
+from controls.core.orbit import Orbit, SignOrbit
 from controls.core.problem import Problem
 from controls.core.trainer import Split
 
@@ -48,7 +49,7 @@ def label_traces(problem: Problem, orbit: Orbit, rng: np.random.Generator, group
     Returns
     -------
     tuple of Trace
-        "serial" and "cluster" for each group, then "size".
+        "serial" and "cluster" for each group, then "size" (not for flipped signs, which move no label).
 
     Notes
     -----
@@ -58,7 +59,8 @@ def label_traces(problem: Problem, orbit: Orbit, rng: np.random.Generator, group
     for group in groups:
         serial, cluster = _serial(problem, group), _cluster(problem, group)
         named += [("serial", group, serial), ("cluster", group, cluster)]
-    named.append(("size", "", _size(problem)))
+    if not isinstance(orbit, SignOrbit):
+        named.append(("size", "", _size(problem)))
     return _ranked(problem, orbit, rng, named, 200 * max(1, len(groups)) - 1)
 
 
@@ -75,19 +77,19 @@ def fold_trace(problem: Problem, orbit: Orbit, rng: np.random.Generator, splits:
 
 
 def caveats_of(
-    problem: Problem, orbit: Orbit, rng: np.random.Generator, restricted_to: Sequence[str]
+    problem: Problem, orbit: Orbit, rng: np.random.Generator, restriction: Exchangeability
 ) -> tuple[str, ...]:
     """Return why draws of this orbit are not exchangeable with the labels observed, in words.
 
     Looks in the unit, in the groups that the restriction names, and in every named group in which
     the unit is nested. Rows are taken at their word as independent where nothing is named.
     """
-    groups = _where_to_look(problem, restricted_to)
+    groups = _where_to_look(problem, restriction.groups_named)
     if not groups:
         return ()
     level = LEVEL / len(groups)
     found = [trace for trace in label_traces(problem, orbit, rng, groups) if trace.p <= level + 1e-12]
-    return tuple(_words(trace, problem) for trace in found)
+    return tuple(_words(trace, problem, restriction) for trace in found)
 
 
 def _where_to_look(problem: Problem, restricted_to: Sequence[str]) -> list[str]:
@@ -106,30 +108,35 @@ def _is_nested(problem: Problem, group: str) -> bool:
     return several and bool((codes == codes[first][units]).all())
 
 
-def _words(trace: Trace, problem: Problem) -> str:
+def _words(trace: Trace, problem: Problem, restriction: Exchangeability) -> str:
     group, p = trace.group, f"p = {trace.p:.2g}"
+    if trace.kind == "size":
+        return (
+            f"labels go with the size of the groups that have them ({p}), so that rearranging changes how many rows "
+            "each label has; score by balanced_accuracy or roc_auc, which that does not move"
+        )
+    if isinstance(restriction, SignFlip):
+        return (
+            f"signs of the labels within one {group} go together ({trace.excess:+.2f} beyond flipped signs, {p}), "
+            f'which flipping them one by one destroys too; FlipSigns(per="{group}") keeps them together'
+        )
     if trace.kind == "serial":
-        return (
-            f"labels of neighbouring rows within a {group} depend on each other (autocorrelation {trace.excess:+.2f} "
-            f'beyond rearranged labels, {p}), which rearranging destroys too; ShuffleLabels(whole="{group}", '
-            "blocks=True) keeps sequences whole"
-        )
-    if trace.kind == "cluster":
-        remedy = "whole" if _constant(problem, group) else "within"
-        return (
-            f"labels cluster in {group}s ({trace.excess:+.2f} of their variance beyond rearranged labels, {p}), "
-            f'which rearranging destroys too; ShuffleLabels({remedy}="{group}") respects it'
-        )
-    return (
-        f"labels go with the size of the groups that have them ({p}), so that rearranging changes how many rows each "
-        "label has; score by balanced_accuracy or roc_auc, which that does not move"
-    )
+        found = f"labels of neighbouring rows within one {group} depend on each other (autocorrelation"
+    else:
+        found = f"labels cluster by {group} (share of their variance"
+    beyond = f"{trace.excess:+.2f} beyond rearranged labels, {p}), which rearranging destroys too"
+    return f"{found} {beyond}; {_remedy(trace, problem, restriction)} keeps that"
 
 
-def _constant(problem: Problem, group: str) -> bool:
-    codes = problem.codes(group)
-    first = np.unique(codes, return_index=True)[1]
-    return bool((problem.labels == problem.labels[first][codes]).all())
+def _remedy(trace: Trace, problem: Problem, restriction: Exchangeability) -> str:
+    """Return the shuffle that leaves alone what was found."""
+    group, constant = trace.group, problem.constant_within(trace.group)
+    if trace.kind == "cluster" and isinstance(restriction, Whole) and restriction.group != group:
+        blocks = ", blocks=True" if restriction.blocks else ""
+        return f'ShuffleLabels(whole="{restriction.group}", within="{group}"{blocks})'
+    if trace.kind == "cluster" and not constant:
+        return f'ShuffleLabels(within="{group}")'
+    return f'ShuffleLabels(whole="{group}"{"" if constant else ", blocks=True"})'
 
 
 # -- statistics ----------------------------------------------------------------------------------------
@@ -140,8 +147,10 @@ def _ranked(
 ) -> tuple[Trace, ...]:
     """Return each statistic's two-sided rank among rearranged labels, all on the same draws."""
 
+    signs = isinstance(orbit, SignOrbit)
+
     def measured(labels: np.ndarray) -> list[float]:
-        values = _values(problem, labels)
+        values = _signed_values(problem, labels) if signs else _values(problem, labels)
         return [statistic(values) for _, _, statistic in named]
 
     observed = np.array(measured(problem.labels))
@@ -161,6 +170,12 @@ def _values(problem: Problem, labels: np.ndarray) -> np.ndarray:
         return np.searchsorted(problem.classes, labels)
     observed = np.asarray(problem.labels, dtype=np.float64)
     return (labels - observed.mean()) / max(float(observed.std()), np.finfo(float).tiny)
+
+
+def _signed_values(problem: Problem, labels: np.ndarray) -> np.ndarray:
+    """Return labels in units of their root mean square: flipped signs move their mean, which is not taken off."""
+    observed = np.asarray(problem.labels, dtype=np.float64)
+    return np.asarray(labels, dtype=np.float64) / max(float(np.sqrt(np.square(observed).mean())), np.finfo(float).tiny)
 
 
 def _indicators(values: np.ndarray) -> np.ndarray:

@@ -162,6 +162,10 @@ class Nested(IndexExchangeability):
     exchange: tuple[bool, ...]
     rows: bool = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", tuple(self.groups))
+        object.__setattr__(self, "exchange", tuple(self.exchange))
+
     def orbit(self, problem: Problem) -> TreeOrbit:
         """Return the relabelings of the tree."""
         if len(self.groups) != len(self.exchange) or not self.groups:

@@ -179,6 +179,12 @@ class Problem:
         """Number of units G."""
         return int(self.unit_codes.max()) + 1
 
+    def constant_within(self, group: str) -> bool:
+        """Whether every member of the group has one label."""
+        codes = self.codes(group)
+        first = np.unique(codes, return_index=True)[1]
+        return bool((self.labels == self.labels[first][codes]).all())
+
     def memo(self, key: Hashable, build: Callable[[], T]) -> T:
         """Return what ``build`` makes of labels and groups, made once: problems that share them share it."""
         store: dict[Hashable, Any] = self._memo  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from controls.core.control import Control
@@ -96,6 +96,11 @@ def _as_controls(controls: Any) -> tuple[Control, ...]:
             )
         if not isinstance(control, Control):
             raise InputTypeError(f"controls must hold controls, got {type(control).__name__}; see `controls list`.")
+        if not is_dataclass(control) or not control.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            raise InputTypeError(
+                f"controls must be frozen dataclasses, got {type(control).__name__}; "
+                "put @dataclass(frozen=True) before its class."
+            )
     if len(set(battery)) < len(battery):
         raise InputError("controls must differ from one another, got the same one twice.")
     return battery

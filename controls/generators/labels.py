@@ -60,8 +60,9 @@ class ShuffleLabels(IndexControl):
     -----
     Null hypothesis: given the activations, labels are exchangeable among the rows (or groups) named.
     Draws are uniform over all rearrangements, the identity included, so p-values are exact under it
-    (Hemerik and Goeman 2018). With a named unit, the library looks at whether labels are serially
-    dependent or clustered in a way that contradicts the null, and if so withdraws the claim.
+    (Hemerik and Goeman 2018). Where a unit is named, the control names a group, or folds are given as
+    rows, the library looks at whether labels are serially dependent, clustered, or tied to group
+    sizes or to those folds in a way that contradicts the null, and if so withdraws the claim.
     A draw costs O(n log n) time and O(n) memory.
 
     References
@@ -160,7 +161,7 @@ class ShuffleLabels(IndexControl):
 
     def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
         """Return the dependence of labels within units that contradicts exchangeability, in words."""
-        return caveats_of(problem, self.orbit(problem), rng, self.restriction.groups_named)
+        return caveats_of(problem, self.orbit(problem), rng, self.restriction)
 
 
 @final
@@ -232,4 +233,4 @@ class FlipSigns(LabelControl):
 
     def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
         """Return the dependence of signs on one another that contradicts the null, in words."""
-        return caveats_of(problem, self.orbit(problem), rng, SignFlip(self.per).groups_named)
+        return caveats_of(problem, self.orbit(problem), rng, SignFlip(self.per))

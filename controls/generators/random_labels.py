@@ -239,9 +239,6 @@ class ResampleLabels(LabelControl):
 
 def _refuse_single_label(problem: Problem, control: str, within: str | None = None) -> None:
     """Refuse labels that are one and the same, everywhere or within every member of a group."""
-    strata = problem.codes(within) if within else np.zeros(problem.n, dtype=np.int64)
-    codes = problem.label_codes
-    first = np.unique(strata, return_index=True)[1]
-    if (codes == codes[first][strata]).all():
+    if problem.constant_within(within) if within else len(problem.classes) == 1:
         where = f" within every {within}" if within else ""
         raise CannotControl(f"{control} can only draw the identity: labels are constant{where}; check the labels.")

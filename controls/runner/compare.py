@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from controls.core.control import Control
-from controls.core.exactness import LEVEL, fold_trace
 from controls.core.result import Comparison, Estimate, Verdict
-from controls.core.rng import stream
 from controls.core.study import Study
+from controls.runner.caveats import find_caveats
 from controls.runner.evaluate import Evaluator
 from controls.runner.execute import Drawn, Run
 from controls.runner.expected import refitted_deviations
-from controls.runner.folds import FixedFolds
 from controls.runner.plan import Plan, PlannedControl
 from controls.stats.interval import FEW_UNITS, bounds, estimate, least_error, level_reaching
 from controls.stats.pvalue import p_values, tie_tolerance
@@ -44,18 +42,31 @@ def uncertainty(study: Study, run: Run, evaluator: Evaluator) -> Uncertainty:
     return Uncertainty(observed, tuple(refitted), len(observed) - 1, True)
 
 
+@dataclass(frozen=True)
+class _Context:
+    """What all comparisons of a study share."""
+
+    study: Study
+    run: Run
+    evaluator: Evaluator
+    spread: Uncertainty
+
+    @property
+    def score(self) -> float:
+        return float(self.run.observed.scores[0])
+
+
 def compare_all(study: Study, plan: Plan, run: Run, evaluator: Evaluator) -> tuple[Estimate, tuple[Comparison, ...]]:
     """Return the score's estimate and one comparison per control."""
-    spread = uncertainty(study, run, evaluator)
-    score = float(run.observed.scores[0])
+    context = _Context(study, run, evaluator, uncertainty(study, run, evaluator))
+    spread, comparisons = context.spread, []
     names = _distinct_names(plan)
-    comparisons = [
-        _compare(study, planned, drawn, spread, deviations, score=score, name=name, run=run, evaluator=evaluator)
-        for planned, drawn, deviations, name in zip(plan.controls, run.drawn, spread.controls, names, strict=True)
-    ]
+    for planned, drawn, deviations, name in zip(plan.controls, run.drawn, spread.controls, names, strict=True):
+        selectivity = _selectivity(context, planned, drawn, deviations)
+        comparisons.append(_compare(context, planned, drawn, selectivity, name))
     effect = max(abs(comparison.selectivity.value) for comparison in comparisons)
     own = estimate(
-        score,
+        context.score,
         spread.observed,
         spread.df,
         target=study.target,
@@ -66,49 +77,29 @@ def compare_all(study: Study, plan: Plan, run: Run, evaluator: Evaluator) -> tup
     return own, tuple(replace(c, licensed=ok) for c, ok in zip(comparisons, may_say, strict=True))
 
 
-def _compare(
-    study: Study,
-    planned: PlannedControl,
-    drawn: Drawn,
-    spread: Uncertainty,
-    deviations: np.ndarray,
-    *,
-    score: float,
-    name: str,
-    run: Run,
-    evaluator: Evaluator,
-) -> Comparison:
-    control, problem = planned.control, evaluator.problem
+def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivity: Estimate, name: str) -> Comparison:
+    study, evaluator = context.study, context.evaluator
+    control, score = planned.control, context.score
+    caveats = find_caveats(control, evaluator, study.seed, drawn.scores)
+    exact = control.inference == "exact" and not caveats.withdrawn
     p = p_values(
         score,
         drawn.scores,
-        tolerance=tie_tolerance(score, run.tolerance),
+        tolerance=tie_tolerance(score, context.run.tolerance),
         enumerated=planned.enumerated,
         log_relabelings=planned.log_relabelings,
     )
-    mean = float(np.nanmean(drawn.scores)) if not np.isnan(drawn.scores).all() else math.nan
-    selectivity = estimate(
-        score - mean,
-        spread.observed - deviations,
-        spread.df,
-        target=study.target,
-        monte_carlo=_monte_carlo(drawn.scores, planned.enumerated),
-        approximate=spread.approximate,
-        least_error=least_error(score - mean, problem.n_units),
-    )
     ends = bounds(selectivity, study.alpha)
     relabelings = planned.draws if planned.enumerated else None
-    evidence = Evidence(selectivity, ends, p.upper, p.lower, p.floor, problem.n_units, relabelings)
+    evidence = Evidence(selectivity, ends, p.upper, p.lower, p.floor, evaluator.problem.n_units, relabelings, exact)
     verdict, reason = judge(evidence, study.alpha, study.smallest_effect)
-    caveats = _caveats(study, control, evaluator, drawn)
-    exact = control.inference == "exact" and not caveats.withdrawn
     return Comparison(
         control=name,
         description=planned.description,
         level=control.level,
         score=score,
         control_scores=drawn.scores,
-        control_mean=mean,
+        control_mean=_mean(drawn.scores),
         selectivity=selectivity,
         bounds=ends,
         p_value=p.upper,
@@ -126,10 +117,29 @@ def _compare(
         preserves=tuple(kept.words for kept in control.preserves),
         destroys=tuple(gone.words for gone in control.destroys),
         null=control.null,
-        licenses=_WITHDRAWN if caveats.withdrawn else control.licenses,
+        licenses=caveats.licence(control),
         licensed=verdict is Verdict.SELECTIVE,
         integrity=_integrity(control, evaluator),
     )
+
+
+def _selectivity(context: _Context, planned: PlannedControl, drawn: Drawn, deviations: np.ndarray) -> Estimate:
+    """Return the score minus the mean over the control's draws, with its interval."""
+    value, spread = context.score - _mean(drawn.scores), context.spread
+    return estimate(
+        value,
+        spread.observed - deviations,
+        spread.df,
+        target=context.study.target,
+        monte_carlo=_monte_carlo(drawn.scores, planned.enumerated),
+        approximate=spread.approximate,
+        least_error=least_error(value, context.evaluator.problem.n_units),
+    )
+
+
+def _mean(scores: np.ndarray) -> float:
+    """Return the mean of the draws that have a score; NaN where none has."""
+    return math.nan if np.isnan(scores).all() else float(np.nanmean(scores))
 
 
 def _monte_carlo(scores: np.ndarray, enumerated: bool) -> tuple[float, float]:
@@ -140,41 +150,6 @@ def _monte_carlo(scores: np.ndarray, enumerated: bool) -> tuple[float, float]:
     if len(fine) < 2:
         return math.nan, 1.0
     return float(fine.var(ddof=1) / len(fine)), len(fine) - 1.0
-
-
-_FOLLOWING = (
-    "the folds given share out the observed labels in a way that they do not share out rearranged ones, as folds made "
-    "from the labels do; pass the splitter itself, which then splits every draw by its own labels"
-)
-
-
-_WITHDRAWN = (
-    "The score is more than labels rearranged in this way give; since rearranging undoes more than the null says (see "
-    "the caveats), not that the activations carry information about the labels."
-)
-
-
-@dataclass(frozen=True)
-class _Caveats:
-    words: tuple[str, ...]
-    withdrawn: bool
-
-
-def _caveats(study: Study, control: Control, evaluator: Evaluator, drawn: Drawn) -> _Caveats:
-    problem = evaluator.problem
-    found = problem.memo(  # the same at every site of a sweep
-        ("caveats", control, study.seed), lambda: control.caveats(problem, stream(study.seed, "caveats"))
-    )
-    orbit = control.orbit(problem)
-    if isinstance(evaluator.folds, FixedFolds) and orbit is not None:
-        trace = fold_trace(problem, orbit, stream(study.seed, "caveats", "folds"), evaluator.folds.splits)
-        if trace.p <= LEVEL:
-            found = (*found, f"{_FOLLOWING} (p = {trace.p:.2g})")
-    broken = int(np.isnan(drawn.scores).sum())
-    words = list(found)
-    if broken:
-        words.append(f"{broken} draws had no defined score; they count as if they had beaten the observed one")
-    return _Caveats(tuple(words), bool(found))
 
 
 def _integrity(control: Control, evaluator: Evaluator) -> dict[str, float]:

@@ -72,14 +72,17 @@ def reassemble(parts: Sequence[tuple[np.ndarray, Evaluation]], n_columns: int) -
     if len(parts) == 1:
         return parts[0][1]
     n_folds = max(len(part.fold_scores) for _, part in parts)
-    size = max(len(part.deviations) for _, part in parts)
+    # A part of which nothing could be scored has no deviations of the others' kind.
+    kind = next((part for _, part in parts if not np.isnan(part.scores).all()), parts[0][1])
+    size = len(kind.deviations)
     scores, df = np.full(n_columns, np.nan), np.zeros(n_columns)
     fold_scores, deviations = np.full((n_folds, n_columns), np.nan), np.zeros((size, n_columns))
     for columns, part in parts:
         scores[columns], df[columns] = part.scores, part.df
         fold_scores[: len(part.fold_scores), columns] = part.fold_scores
-        deviations[: len(part.deviations), columns] = part.deviations
-    return Evaluation(scores, fold_scores, deviations, df, all(part.left_out for _, part in parts))
+        if len(part.deviations) == size:
+            deviations[:, columns] = part.deviations
+    return Evaluation(scores, fold_scores, deviations, df, kind.left_out)
 
 
 def repeat_first(evaluation: Evaluation, size: int) -> Evaluation:

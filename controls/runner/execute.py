@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from controls.core.control import Control
+from controls.core.errors import InputError
 from controls.core.key import NoContent, content_key
 from controls.core.problem import Problem
 from controls.core.rng import stream
@@ -170,7 +171,10 @@ def _label_blocks(planned: PlannedControl, problem: Problem, seed: int) -> Itera
 
 
 def _drawn_labels(control: Control, problem: Problem, seed: int, draw: int) -> np.ndarray:
-    return np.asarray(control.draw(problem, draw_stream(seed, control, draw)).labels)
+    labels = np.asarray(control.draw(problem, draw_stream(seed, control, draw)).labels)
+    if labels.shape != (problem.n,):
+        raise InputError(f"{control.name} must draw one label per row ({problem.n}), got shape {labels.shape}.")
+    return labels
 
 
 def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:

@@ -44,7 +44,7 @@ def refitted_deviations(evaluator: Evaluator, columns: Sequence[np.ndarray]) -> 
     means = np.empty((n_groups, len(columns)))
     for left in range(n_groups):
         part = replace(evaluator, rows=np.flatnonzero(group[units] != left), _engines={})
-        scores = part.evaluate(joined).scores
+        scores = part.evaluate(joined, wanted=np.zeros(joined.shape[1], dtype=bool)).scores
         means[left] = [np.nanmean(some) for some in np.split(scores, ends)]
     centred = means - means.mean(axis=0)
     return list((centred * np.sqrt((n_groups - 1) / n_groups)).T)

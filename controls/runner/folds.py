@@ -38,6 +38,11 @@ class Folds(ABC):
     def words(self) -> str:
         """The rule in words."""
 
+    @property
+    def key(self) -> str:
+        """A hash of the folds that columns get unless their labels ask for others."""
+        return _key(self.default())
+
     @abstractmethod
     def choose(self, targets: np.ndarray, usable: Callable[[Sequence[Split], np.ndarray], np.ndarray]) -> list[Choice]:
         """Return the folds of each column of ``targets`` (n, B).
@@ -130,7 +135,7 @@ class SplitterFolds(Folds):
         found: dict[str, tuple[tuple[Split, ...], list[int]]] = {}
         for column in range(targets.shape[1]):
             splits = self._split(targets[:, column])
-            key = sha256(b"|".join(part.tobytes() for pair in splits for part in pair)).hexdigest()
+            key = _key(splits)
             found.setdefault(key, (splits, []))[1].append(column)
         return [Choice(key, splits, np.array(columns)) for key, (splits, columns) in found.items()]
 
@@ -154,6 +159,10 @@ class FixedFolds(Folds):
     def choose(self, targets: np.ndarray, usable: Callable[[Sequence[Split], np.ndarray], np.ndarray]) -> list[Choice]:
         """Return the same folds for every column."""
         return [Choice("given", self.splits, np.arange(targets.shape[1]))]
+
+
+def _key(splits: Sequence[Split]) -> str:
+    return sha256(b"|".join(part.tobytes() for pair in splits for part in pair)).hexdigest()
 
 
 def make_folds(cv: Any, problem: Problem, seed: int) -> Folds:

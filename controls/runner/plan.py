@@ -36,7 +36,7 @@ class Plan:
     metric: str
     folds: str
     n_folds: int
-    engine: str  # "batched" or "one by one"
+    engine: str  # how fits are made, in words
     controls: tuple[PlannedControl, ...]
     alpha: float
 

@@ -29,6 +29,8 @@ def run_prepared(
     study, evaluator = prepared.study, prepared.evaluator
     if progress is not None and not callable(progress):
         raise InputTypeError(f"progress must be a function (done, total, what), got {progress!r}.")
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0):
+        raise InputError(f"n_jobs must be a whole number other than 0, or None, got {n_jobs!r}.")
     started, clock = datetime.now(UTC), time.perf_counter()
     run = run_plan(prepared.plan, evaluator, n_jobs=n_jobs, progress=progress)
     score = float(run.observed.scores[0])

@@ -37,7 +37,7 @@ class Resampling:
     @cached_property
     def weights(self) -> np.ndarray:
         """Times that each unit is drawn, (RESAMPLES, n_units)."""
-        weights = np.zeros((RESAMPLES, self.n_units), dtype=np.int64)
+        weights = np.zeros((RESAMPLES, self.n_units), dtype=np.int32)
         for number, stratum in enumerate(self._strata):
             equal = np.full(len(stratum), 1 / len(stratum))
             weights[:, stratum] = stream(self.seed, "resample", number).multinomial(len(stratum), equal, RESAMPLES)

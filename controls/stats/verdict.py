@@ -25,6 +25,7 @@ class Evidence:
     p_floor: float
     n_units: int
     relabelings: int | None  # their number, where all were enumerated
+    exact: bool = True  # whether p is that of a test, or a rank among an ensemble
 
 
 def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Verdict, str]:
@@ -51,7 +52,7 @@ def _too_small_a_design(evidence: Evidence, alpha: float) -> str:
     needed = math.ceil(1 / alpha - 1e-9)
     if evidence.relabelings is not None:
         tied = round(evidence.p_floor * evidence.relabelings)
-        ties = f", {tied} of which tie at the top" if tied > 1 else ""
+        ties = f", {tied} of which tie at the top or have no score" if tied > 1 else ""
         return (
             f"the design cannot decide: it has {evidence.relabelings} distinct relabelings{ties}, so p is never below "
             f"{evidence.p_floor:.3g}; at alpha {alpha:g} at least {needed * tied} are needed, that is, more units"
@@ -66,7 +67,7 @@ def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
     error, value = evidence.selectivity.standard_error, evidence.selectivity.value
     if math.isnan(error):
         return "the design allows no interval: each fold needs at least two units, so use fewer folds or more units"
-    words = f"p = {evidence.p_value:.3g}, {span}"
+    words = f"{'p' if evidence.exact else 'rank share'} = {evidence.p_value:.3g}, {span}"
     margin = value - m if value > m else value
     if error > 0 and margin > 0:
         needed = math.ceil(evidence.n_units * ((-ndtri(alpha) - ndtri(0.2)) * error / margin) ** 2)  # for power .8
@@ -85,7 +86,8 @@ def judge_claim(comparisons: Sequence[Comparison], alpha: float, smallest_effect
         worst = max(comparisons, key=lambda comparison: comparison.p_value)
         return ClaimVerdict.HOLDS, (
             f"selective against {'every control' if len(comparisons) > 1 else worst.control}; "
-            f"the largest p is {worst.p_value:.3g}, of {worst.control}"
+            f"the largest {'p' if worst.inference == 'exact' else 'rank share'} is {worst.p_value:.3g}, "
+            f"of {worst.control}"
         )
     failing = [c.control for c in comparisons if _surely_below(c, alpha / len(comparisons), smallest_effect)]
     if failing:

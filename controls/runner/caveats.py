@@ -1,0 +1,67 @@
+"""Caveats: why a claim of exactness is withdrawn on this problem, and what else to know of its draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from controls.core.control import Control
+from controls.core.exactness import LEVEL, fold_trace
+from controls.core.rng import stream
+from controls.runner.evaluate import Evaluator
+from controls.runner.folds import FixedFolds, UnitFolds
+
+WITHDRAWN = (
+    "The score is more than labels rearranged in this way give; since the labels observed differ from rearranged ones "
+    "in more than the null says (see the caveats), not that the activations carry information about the labels."
+)
+
+
+@dataclass(frozen=True)
+class Caveats:
+    """What to know before a comparison is read."""
+
+    words: tuple[str, ...]
+    withdrawn: bool  # whether a claim of exactness is
+
+    def licence(self, control: Control) -> str:
+        """Return what surviving the control licenses one to say here."""
+        return WITHDRAWN if self.withdrawn else control.licenses
+
+
+def find_caveats(control: Control, evaluator: Evaluator, seed: int, scores: np.ndarray) -> Caveats:
+    """Return the caveats of a control's draws, of which ``scores`` (draws,) may be NaN."""
+    problem = evaluator.problem
+    found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
+        ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
+    )
+    broken = int(np.isnan(scores).sum())
+    undefined = f"{broken} draws had no defined score; they count as if they had beaten the observed one"
+    return Caveats((*found, undefined) if broken else found, bool(found))
+
+
+def _of_labels(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:
+    found = control.caveats(evaluator.problem, stream(seed, "caveats"))
+    return (*found, *_of_folds(control, evaluator, seed))
+
+
+def _of_folds(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:
+    """Return what is amiss between labels and folds that did not come from units and seed alone."""
+    orbit = control.orbit(evaluator.problem)
+    if orbit is None or control.inference != "exact" or isinstance(evaluator.folds, UnitFolds):
+        return ()
+    trace = fold_trace(evaluator.problem, orbit, stream(seed, "caveats", "folds"), evaluator.folds.default())
+    if trace.p > LEVEL:
+        return ()
+    if trace.excess > 0:
+        return (
+            f"labels cluster in the folds (p = {trace.p:.2g}), which rearranging destroys too; name what the folds are "
+            "made of as a group, and rearrange within it",
+        )
+    if not isinstance(evaluator.folds, FixedFolds):
+        return ()  # a splitter shares out every draw's labels as evenly
+    return (
+        "the folds given share out the observed labels more evenly than rearranged ones, as folds made from the labels "
+        f"do (p = {trace.p:.2g}); pass the splitter itself, which then splits every draw by its own labels",
+    )
