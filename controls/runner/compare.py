@@ -131,7 +131,7 @@ def _selectivity(context: _Context, planned: PlannedControl, drawn: Drawn, devia
         spread.observed - deviations,
         spread.df,
         target=context.study.target,
-        monte_carlo=_monte_carlo(drawn.scores, planned.enumerated),
+        further=_further_variance(drawn, planned, context.study.target),
         approximate=spread.approximate,
         least_error=least_error(value, context.evaluator.problem.n_units),
     )
@@ -142,14 +142,21 @@ def _mean(scores: np.ndarray) -> float:
     return math.nan if np.isnan(scores).all() else float(np.nanmean(scores))
 
 
-def _monte_carlo(scores: np.ndarray, enumerated: bool) -> tuple[float, float]:
-    """Return the variance of the mean over draws, and its degrees of freedom; zero where all were enumerated."""
-    fine = scores[~np.isnan(scores)]
-    if enumerated:
-        return 0.0, 1.0
+def _further_variance(drawn: Drawn, planned: PlannedControl, target: str) -> tuple[float, float]:
+    """Return the variance beyond that over units, and its degrees of freedom: of few draws, and of shared folds.
+
+    Few draws: the variance of their mean, none where all relabelings were enumerated. Shared folds:
+    a unit that is tested in one fold was trained on in the others, so that folds err together, which
+    deviations cannot see. Under an exact null on labels the draws show it: their scores vary about
+    one population value, by so much more than their deviations say.
+    """
+    fine = drawn.scores[~np.isnan(drawn.scores)]
     if len(fine) < 2:
-        return math.nan, 1.0
-    return float(fine.var(ddof=1) / len(fine)), len(fine) - 1.0
+        return (0.0, 1.0) if planned.enumerated else (math.nan, 1.0)
+    spread = float(fine.var(ddof=1))
+    of_draws = 0.0 if planned.enumerated else spread / len(fine)
+    seen = target == "expected" or planned.control.inference != "exact"
+    return of_draws + (0.0 if seen else max(0.0, spread - drawn.variance)), len(fine) - 1.0
 
 
 def _integrity(control: Control, evaluator: Evaluator) -> dict[str, float]:

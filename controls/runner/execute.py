@@ -28,6 +28,7 @@ class Drawn:
 
     scores: np.ndarray  # (draws,)
     deviations: np.ndarray  # (G,) or (RESAMPLES,), mean over draws
+    variance: float  # mean over draws of the variance that the deviations of a draw give its score
     labels: np.ndarray | None  # (n, a few): the first draws' labels, for targets that refit
 
 
@@ -80,6 +81,7 @@ class _Collected:
     def __init__(self, draws: int, size: int) -> None:
         self.scores = np.full(draws, np.nan)
         self.total = np.zeros(size)
+        self.squares = 0.0
         self.count = 0
         self.filled = 0
         self.labels: list[np.ndarray] = []
@@ -93,13 +95,15 @@ class _Collected:
             fine &= wanted
         if fine.any():
             self.total += evaluation.deviations[:, fine].sum(axis=1)
+            self.squares += float(np.square(evaluation.deviations[:, fine]).sum())
             self.count += int(fine.sum())
         if labels is not None and wanted.any():
             self.labels.append(labels[:, wanted])
 
     def result(self) -> Drawn:
         labels = np.concatenate(self.labels, axis=1) if self.labels else None
-        return Drawn(self.scores, self.total / max(self.count, 1), labels)
+        count = max(self.count, 1)
+        return Drawn(self.scores, self.total / count, self.squares / count, labels)
 
 
 _Part = tuple[Evaluation, np.ndarray | None, np.ndarray]  # what a block scored, its labels, which are a few

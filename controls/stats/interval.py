@@ -25,7 +25,7 @@ def estimate(
     *,
     level: float = 0.95,
     target: str = "fitted",
-    monte_carlo: tuple[float, float] = (0.0, 1.0),
+    further: tuple[float, float] = (0.0, 1.0),
     approximate: bool = False,
     least_error: float = 0.0,
 ) -> Estimate:
@@ -40,8 +40,8 @@ def estimate(
         Degrees of freedom of that variance.
     level : float
         Confidence level.
-    monte_carlo : (float, float)
-        Variance of the control's mean over its draws, and its degrees of freedom.
+    further : (float, float)
+        Variance from elsewhere (few draws, folds that share training units), and its degrees of freedom.
     approximate : bool
         Marked so in reports.
     least_error : float
@@ -51,12 +51,12 @@ def estimate(
     -----
     Degrees of freedom of the sum of both variances after Satterthwaite (1946).
     """
-    of_units, of_draws = max(float(np.square(deviations).sum()), least_error**2), monte_carlo[0]
-    total = of_units + of_draws
+    of_units, beyond = max(float(np.square(deviations).sum()), least_error**2), further[0]
+    total = of_units + beyond
     if not (df >= 1 and math.isfinite(total)):
         return Estimate(value, math.nan, math.nan, level, math.nan, max(df, 0.0), target, True)
     if total > 0:
-        df = total**2 / (of_units**2 / df + of_draws**2 / max(monte_carlo[1], 1.0))
+        df = total**2 / (of_units**2 / df + beyond**2 / max(further[1], 1.0))
     error = math.sqrt(total)
     half = float(stdtrit(df, (1 + level) / 2)) * error
     return Estimate(value, value - half, value + half, level, error, df, target, approximate)

@@ -115,7 +115,7 @@ def test_interval_is_that_of_t_where_units_are_one_row_each():
 def test_two_factors_add_as_in_the_test_of_welch():
     a, b = stream(3, "a").standard_normal(9), 3 * stream(3, "b").standard_normal(14)
     deviations = (a - a.mean()) / math.sqrt(9 * 8)
-    found = estimate(a.mean() - b.mean(), deviations, 8, level=0.9, monte_carlo=(b.var(ddof=1) / 14, 13))
+    found = estimate(a.mean() - b.mean(), deviations, 8, level=0.9, further=(b.var(ddof=1) / 14, 13))
     welch = stats.ttest_ind(a, b, equal_var=False)
     assert found.df == pytest.approx(welch.df)
     assert found.standard_error == pytest.approx((a.mean() - b.mean()) / welch.statistic)

@@ -29,6 +29,7 @@ class Setting:
     d: int
     target: str = "fitted"
     document_effect: float = 0.7
+    effect: float = 1.0
 
     @property
     def world(self) -> GaussianDocuments:
@@ -40,13 +41,14 @@ class Setting:
             spread=spread,
             d=self.d,
             document_effect=self.document_effect,
+            effect=self.effect,
         )
 
     @property
     def name(self) -> str:
         """The setting in words."""
         kind = "very unequal documents" if self.n_documents <= 30 else "documents"
-        return f"{self.metric}, {self.n_documents} {kind}, d = {self.d}"
+        return f"{self.metric}, {self.n_documents} {kind}, d = {self.d}{'' if self.effect else ', no effect'}"
 
 
 @dataclass(frozen=True)
@@ -148,11 +150,10 @@ def token_bootstrap(
     return float(low), float(high)
 
 
-FITTED = tuple(
-    Setting(metric, n_documents, d)
-    for metric in ("roc_auc", "accuracy", "r2")
-    for n_documents in (30, 200)
-    for d in (10, 100)
+_METRICS = ("roc_auc", "accuracy", "r2")
+FITTED = (
+    *(Setting(metric, n_documents, d) for metric in _METRICS for n_documents in (30, 200) for d in (10, 100)),
+    *(Setting(metric, 200, 10, effect=0.0) for metric in _METRICS),
 )
-EXPECTED = tuple(Setting(metric, 30, d, "expected") for metric in ("roc_auc", "accuracy", "r2") for d in (10, 100))
+EXPECTED = tuple(Setting(metric, 30, d, "expected") for metric in _METRICS for d in (10, 100))
 TOKENS = Setting("r2", 30, 10, document_effect=1.5)
