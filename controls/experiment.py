@@ -61,7 +61,7 @@ def measure(
     alpha, smallest_effect, target, seed, block, key
         See :class:`controls.Study`.
     n_jobs : int, optional
-        Processes for trainers that are fitted one by one, as in joblib. Results do not depend on it.
+        Processes for draws of labels that are fitted one by one, as in joblib. Results do not depend on it.
     progress : callable, optional
         ``progress(done, total, what)``, called as draws are done.
     title : str
@@ -81,8 +81,9 @@ def measure(
 
     Notes
     -----
-    Time: folds × (1 + draws × controls) fits, shared by batched probes; ``ct.plan`` counts them.
-    Memory: one block of label columns and one number per draw. A fold's fits all get the same random
+    Time: folds × (1 + draws × controls) fits, shared by batched probes; ``ct.plan`` counts them
+    (target "expected" adds up to 30 refits of the observed labels and of ten draws per control). Memory:
+    about fifteen arrays of rows × block × 8 bytes, and one number per draw. A fold's fits all get the same random
     stream, so that observed and drawn labels differ in nothing else. Scorers of scikit-learn that
     are not ours, and functions that return one number, cost 100 more scorings for each fold of the
     problem and of ten draws: their intervals come from resampled units.

@@ -131,7 +131,7 @@ def _words(trace: Trace, problem: Problem, restriction: Exchangeability) -> str:
 def _remedy(trace: Trace, problem: Problem, restriction: Exchangeability) -> str:
     """Return the shuffle that leaves alone what was found."""
     group, constant = trace.group, problem.constant_within(trace.group)
-    if trace.kind == "cluster" and isinstance(restriction, Whole) and restriction.group != group:
+    if trace.kind == "cluster" and isinstance(restriction, Whole) and not constant:
         blocks = ", blocks=True" if restriction.blocks else ""
         return f'ShuffleLabels(whole="{restriction.group}", within="{group}"{blocks})'
     if trace.kind == "cluster" and not constant:

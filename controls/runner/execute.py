@@ -49,7 +49,7 @@ def run_plan(plan: Plan, evaluator: Evaluator, *, n_jobs: int | None = None, pro
     plan : Plan
     evaluator : Evaluator
     n_jobs : int, optional
-        Processes for draws that no engine joins (joblib's meaning). Results do not depend on it.
+        Processes for draws of labels that no engine joins (joblib's meaning). Results do not depend on it.
     progress : callable, optional
         ``progress(done, total, what)``, called after every block.
 

@@ -39,7 +39,7 @@ def autoregressive(rho, rng, kind):
 def test_labels_that_follow_one_another_are_flagged_and_the_remedy_is_not(kind):
     given = problem(autoregressive(0.8, stream(0, "ar", kind), kind))
     (caveat,) = WITHIN.caveats(given, stream(0, "caveats"))
-    assert "labels of neighbouring rows within a document depend on each other" in caveat
+    assert "labels of neighbouring rows within one document depend on each other" in caveat
     assert 'ShuffleLabels(whole="document", blocks=True)' in caveat
     assert len(ct.ShuffleLabels().caveats(given, stream(0, "caveats"))) == 2  # they cluster too
     assert BLOCKS.caveats(given, stream(0, "caveats")) == ()
@@ -65,7 +65,7 @@ def test_labels_that_cluster_are_flagged_under_free_exchange_only(kind):
     lean = rng.random(12)[DOCUMENT]
     labels = rng.random(300) < lean if kind == "classes" else rng.standard_normal(300) + 2 * lean
     caveats = ct.ShuffleLabels().caveats(problem(labels), stream(3, "caveats"))
-    assert any("labels cluster in documents" in caveat and 'within="document"' in caveat for caveat in caveats)
+    assert any("labels cluster by document" in caveat and 'within="document"' in caveat for caveat in caveats)
     assert WITHIN.caveats(problem(labels), stream(3, "caveats")) == ()
 
 
@@ -108,8 +108,27 @@ def test_groups_that_hold_whole_units_are_looked_at_too():
     author, labels = document // 5, (document // 5) % 2
     given = ct.Problem(np.zeros((120, 1)), labels, groups={"document": document, "author": author}, unit="document")
     caveats = ct.ShuffleLabels(whole="document").caveats(given, stream(8))
-    assert any("labels cluster in authors" in caveat and 'whole="author"' in caveat for caveat in caveats)
+    assert any("labels cluster by author" in caveat and 'whole="author"' in caveat for caveat in caveats)
     assert ct.ShuffleLabels(whole="author").caveats(given, stream(8)) == ()
+
+
+def test_the_remedy_for_documents_that_cluster_by_author_is_one_that_works():
+    document = np.repeat(np.arange(60), 3)
+    author = document // 10
+    lean = np.repeat([0.1, 0.9], 30)
+    labels = (stream(12).random(60) < lean)[document].astype(int)
+    given = ct.Problem(np.zeros((180, 1)), labels, groups={"document": document, "author": author}, unit="document")
+    caveats = ct.ShuffleLabels(whole="document").caveats(given, stream(12, "caveats"))
+    assert any('ShuffleLabels(whole="document", within="author")' in caveat for caveat in caveats)
+    assert ct.ShuffleLabels(whole="document", within="author").caveats(given, stream(12, "caveats")) == ()
+
+
+def test_signs_of_labels_that_are_not_about_zero_are_not_mistaken_for_dependence():
+    labels = 1.0 + stream(13).standard_normal(300)
+    assert ct.FlipSigns(per="document").caveats(problem(labels), stream(13, "caveats")) == ()
+    together = np.repeat(stream(13, "signs").choice([-1.0, 1.0], size=12), 25) * labels
+    (first, *_) = ct.FlipSigns().caveats(problem(together), stream(13, "caveats"))
+    assert 'FlipSigns(per="document")' in first
 
 
 def test_labels_that_go_with_the_size_of_documents_are_flagged():

@@ -234,7 +234,7 @@ def comparison(name="A", value=0.2, error=0.02, p=0.005, lower=1.0, found=Verdic
 def test_a_claim_holds_only_against_all_controls():
     good, open_one = comparison("A"), comparison("B", p=0.04)
     assert judge_claim([good, open_one], 0.05, 0.0)[0] is ClaimVerdict.HOLDS
-    assert "the largest p is 0.04, of B" in judge_claim([good, open_one], 0.05, 0.0)[1]
+    assert "is 0.04, of B" in judge_claim([good, open_one], 0.05, 0.0)[1]
     undecided = comparison("C", found=Verdict.INCONCLUSIVE)
     found, reason = judge_claim([good, undecided], 0.05, 0.0)
     assert found is ClaimVerdict.UNDECIDED
