@@ -137,7 +137,7 @@ class Evaluator:
         output = self._predict(choice, k, split, columns)
         truth = columns.targets[split[1]]
         scores = metric.score(truth, output)
-        deviations, left_out = column_deviations(metric, truth, output, scores, units, columns.wanted)
+        deviations, left_out = column_deviations(metric, truth, output, scores, units=units, wanted=columns.wanted)
         return FoldPart(scores, deviations, left_out)
 
     def _predict(self, choice: Choice, k: int, split: Split, columns: Columns) -> Output:

@@ -92,7 +92,7 @@ def take(output: Output, which: np.ndarray) -> Output:
 
 
 def column_deviations(
-    metric: ColumnMetric, truth: np.ndarray, output: Output, full: np.ndarray, units: FoldUnits, wanted: np.ndarray
+    metric: ColumnMetric, truth: np.ndarray, output: Output, full: np.ndarray, *, units: FoldUnits, wanted: np.ndarray
 ) -> tuple[np.ndarray, bool]:
     """Return (deviations, left out?): (G_k, B) by leaving units out, or (RESAMPLES, B) by resampling them.
 
