@@ -34,8 +34,7 @@ _COVERAGE = """
 Truth in closed form (`controls.ground_truth.GaussianDocuments`): the same fitted models on new
 documents, drawn labels being shuffled within those. 30 documents have lognormal sizes of log-scale
 spread 1 (must not be below .93), 200 have spread .5 (must not be below .95). Intervals hold the variance
-over units, that of few draws, and what folds share: with no effect to see, leaving the last out gives
-.87 for AUC.
+over units, that of few draws, and what folds share.
 
 | setting | interval | coverage (95%) | |
 |---|---|---|---|
