@@ -6,7 +6,7 @@ import numpy as np
 
 from controls.core.problem import Problem
 from controls.demo import minilm
-from controls.demo.corpus import read_library
+from controls.demo.corpus import SourceFile, read_library
 from controls.demo.stage import Stage
 from controls.generators import ControlTask, ShuffleLabels
 
@@ -20,21 +20,6 @@ def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = No
     files = read_library()
     chunks = minilm.chunks_of(files)
     reading = minilm.read(chunks, len(files), progress=progress)
-    names = Problem(
-        reading.names,
-        np.array([token.role for token in reading.tokens]),
-        groups={
-            "file": np.array([file.path for file in files])[reading.file_of],
-            "word": np.array([token.text for token in reading.tokens]),
-        },
-        unit="file",
-    )
-    whole_files = Problem(
-        reading.files,
-        np.array([file.in_package for file in files]),
-        groups={"file": [file.path for file in files]},
-        unit="file",
-    )
     return [
         Stage(
             name="roles",
@@ -42,7 +27,7 @@ def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = No
             question="Does MiniLM know what a name does in code (definition, parameter, call …)?",
             concept="the role of a name",
             kind="word",
-            problem=names,
+            problem=_names(files, reading),
             controls=(ShuffleLabels(within="file"), ControlTask(per="word")),
             scoring="accuracy",
             draws=draws,
@@ -53,9 +38,32 @@ def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = No
             question="Does the mean over a file's tokens tell whether the file stands in a package?",
             concept="whether a file stands in a package",
             kind="file",
-            problem=whole_files,
+            problem=_whole_files(files, reading),
             controls=(ShuffleLabels(whole="file"),),
             scoring="roc_auc",
             draws=file_draws,
         ),
     ]
+
+
+def _names(files: tuple[SourceFile, ...], reading: minilm.Reading) -> Problem:
+    """Return a row per name: its activations at each layer, its role, its file and word."""
+    return Problem(
+        reading.names,
+        np.array([token.role for token in reading.tokens]),
+        groups={
+            "file": np.array([file.path for file in files])[reading.file_of],
+            "word": np.array([token.text for token in reading.tokens]),
+        },
+        unit="file",
+    )
+
+
+def _whole_files(files: tuple[SourceFile, ...], reading: minilm.Reading) -> Problem:
+    """Return a row per file: its mean activations at each layer, and whether it stands in a package."""
+    return Problem(
+        reading.files,
+        np.array([file.in_package for file in files]),
+        groups={"file": [file.path for file in files]},
+        unit="file",
+    )

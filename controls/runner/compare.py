@@ -16,7 +16,7 @@ from controls.runner.execute import Drawn, Run
 from controls.runner.expected import refitted_deviations
 from controls.runner.plan import Plan, PlannedControl
 from controls.stats.interval import FEW_UNITS, bounds, estimate, least_error, level_reaching
-from controls.stats.pvalue import p_values, tie_tolerance
+from controls.stats.pvalue import PValues, p_values, tie_tolerance
 from controls.stats.verdict import Evidence, judge, licensed
 
 
@@ -82,13 +82,7 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
     control, score = planned.control, context.score
     caveats = find_caveats(control, evaluator, study.seed, drawn.scores)
     exact = control.inference == "exact" and not caveats.withdrawn
-    p = p_values(
-        score,
-        drawn.scores,
-        tolerance=tie_tolerance(score, context.run.tolerance),
-        enumerated=planned.enumerated,
-        log_relabelings=planned.log_relabelings,
-    )
+    p = _p_values(context, planned, drawn)
     ends = bounds(selectivity, study.alpha)
     relabelings = planned.draws if planned.enumerated else None
     evidence = Evidence(selectivity, ends, p.upper, p.lower, p.floor, evaluator.problem.n_units, relabelings, exact)
@@ -120,6 +114,16 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
         licenses=caveats.licence(control),
         licensed=verdict is Verdict.SELECTIVE,
         integrity=_integrity(control, evaluator),
+    )
+
+
+def _p_values(context: _Context, planned: PlannedControl, drawn: Drawn) -> PValues:
+    return p_values(
+        context.score,
+        drawn.scores,
+        tolerance=tie_tolerance(context.score, context.run.tolerance),
+        enumerated=planned.enumerated,
+        log_relabelings=planned.log_relabelings,
     )
 
 

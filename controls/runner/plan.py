@@ -8,6 +8,7 @@ from typing import Any
 
 from controls.core.control import Control, describe
 from controls.core.metric import ColumnMetric, Metric
+from controls.core.orbit import count_of
 from controls.core.problem import Problem
 from controls.core.study import Study
 from controls.core.trainer import BatchTrainer, Trainer
@@ -80,8 +81,9 @@ def name_of(trainer: Any) -> str:
 def _planned(control: Control, study: Study, problem: Problem, batched: bool) -> PlannedControl:
     orbit = control.orbit(problem)
     log_count = None if orbit is None else orbit.log_count
-    enumerated = log_count is not None and log_count <= math.log(study.draws + 1) + 1e-9
-    draws = round(math.exp(log_count)) if enumerated and log_count is not None else study.draws
+    count = math.inf if orbit is None else count_of(orbit)
+    enumerated = count <= study.draws + 1
+    draws = int(count) if enumerated else study.draws
     size = study.block if batched and control.level == "labels" else 1
     blocks = tuple(min(size, draws - start) for start in range(0, draws, size))
     floor = 1 / draws if enumerated else p_floor(draws, log_count)
