@@ -79,6 +79,7 @@ class Comparison:
     licenses: str
     licensed: bool  # whether this sentence may be said, after correction over the battery
     integrity: Mapping[str, float] = field(default_factory=dict)
+    failures: tuple[tuple[int, str], ...] = ()  # draws whose trainer failed twice, and how; they have no score
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Provenance:
     threads: int
     started: str  # ISO 8601, UTC
     seconds: float
+    store: str | None = None  # the file that keeps every draw
 
 
 class Reported:
