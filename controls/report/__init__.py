@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from controls.report.annotations import as_annotations
 from controls.report.claims import Record, all_shown, checked, shown
+from controls.report.escape import printable
 from controls.report.junit import as_junit
 from controls.report.markdown import as_markdown
 from controls.report.parquet import as_parquet
@@ -130,7 +131,7 @@ def as_html(records: Record | Sequence[Record], *, title: str = "") -> str:
     """
     from controls.report import page
 
-    return page.page(all_shown(records), title)
+    return page.page(all_shown(records), printable(title))
 
 
 def as_frame(record: Record) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import final
 from controls.core.errors import InputError, InputTypeError
 from controls.core.result import Result, Sweep
 from controls.report import words
-from controls.report.escape import printable, printable_record
+from controls.report.escape import printable, with_text
 
 Record = Result | Sweep
 Records = Mapping[str, Record] | Record
@@ -41,7 +41,7 @@ def checked(record: Record) -> Record:
 
 def shown(record: Record) -> Record:
     """Return a record whose text can be shown."""
-    return printable_record(checked(record))
+    return with_text(checked(record), printable)
 
 
 def all_shown(records: Record | Sequence[Record]) -> list[Record]:

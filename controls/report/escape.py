@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
 )
 _MARKDOWN = re.compile(r"[&<>\\`*\[\]|~#$@]|(?<![^\W_])_|_(?![^\W_])")
+_COMMANDS = re.compile(r"(?<=:)(?=:)|(?<=##)(?=\[)")
 _LINKS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 _UNSEEN = "&#8203;"  # a space of no width: what would become a link, or call someone, stays text
 _CALLS = "@#"
@@ -32,14 +33,37 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(_spelled, text)
 
 
-def printable_record(value: _Value) -> _Value:
-    """Return a record with all text in it printable, also in what it holds; arrays and numbers are the same objects."""
-    return _printable(value)
+def no_commands(text: str) -> str:
+    """Return a text that GitHub's logs show and do not obey: a space of no width parts what starts a command.
+
+    Examples
+    --------
+    >>> no_commands("::error::x, ##[group]") == ":\u200b:error:\u200b:x, ##\u200b[group]"
+    True
+    """
+    return _COMMANDS.sub("\u200b", text)
+
+
+def with_text(record: _Value, change: Callable[[str], str]) -> _Value:
+    """Return a record in which all text, also in what it holds, is changed; arrays and numbers are the same objects."""
+    return _changed(record, change)
 
 
 def one_line(text: str) -> str:
     """Return a text with every run of white space, newlines among them, as one space."""
     return " ".join(text.split())
+
+
+def clipped(text: str, longest: int) -> str:
+    """Return a text as one line of at most so many characters.
+
+    Examples
+    --------
+    >>> clipped("a long\\nname", 8)
+    'a long …'
+    """
+    line = one_line(text)
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def markdown(text: str) -> str:
@@ -74,14 +98,13 @@ def _entity(found: re.Match[str]) -> str:
     return f"&#{ord(character)};{_UNSEEN if character in _CALLS else ''}"
 
 
-def _printable(value: Any) -> Any:
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str) and not isinstance(value, Enum):
-        return printable(value)
+        return change(value)
     if isinstance(value, tuple):
-        return tuple(map(_printable, value))
+        return tuple(_changed(part, change) for part in value)
     if isinstance(value, Mapping):
-        return {_printable(name): _printable(part) for name, part in value.items()}
+        return {_changed(name, change): _changed(part, change) for name, part in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        changed = {item.name: _printable(getattr(value, item.name)) for item in fields(value)}
-        return replace(value, **changed)
+        return replace(value, **{item.name: _changed(getattr(value, item.name), change) for item in fields(value)})
     return value
