@@ -136,7 +136,7 @@ class Reported:
         return report.plot(self)
 
     def save(self: Any, folder: str | Path) -> Path:
-        """Write ``result.json`` and ``report.html`` into a folder, and return the page's path."""
+        """Write ``report.html``, ``result.json``, ``junit.xml`` and ``summary.md``; return the page's path."""
         from controls import report
 
         return report.save(self, folder)
