@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
+    from controls.wrap.estimator import Controlled as Controlled
 
 __version__ = "0.1.0"
 
@@ -74,6 +75,7 @@ _HOME = {
     "FlipSigns": "generators.labels",
     "ResampleLabels": "generators.random_labels",
     "ShuffleLabels": "generators.labels",
+    "Controlled": "wrap.estimator",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]

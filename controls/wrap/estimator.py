@@ -1,0 +1,312 @@
+"""Controlled: a scikit-learn meta-estimator that measures its estimator beside controls when it is fitted."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, final
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils import ClassifierTags, Tags, check_random_state, column_or_1d, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from controls.core.errors import InputError
+from controls.core.problem import Problem
+from controls.core.result import Result
+from controls.core.rng import stream
+from controls.core.study import Study
+from controls.core.trainer import Trainer
+from controls.experiment import measure
+from controls.generators.labels import ShuffleLabels
+from controls.probes.adapt import as_trainer
+from controls.probes.from_sklearn import EstimatorTrainer
+from controls.wrap.bar import shown
+from controls.wrap.problems import as_problem, default_controls, require_difference
+
+_SEEDS = 2**31 - 1
+_GIVES = {"predict": "labels", "decision_function": "scores", "predict_proba": "probabilities"}
+
+
+def _offers(method: str) -> Callable[[Any], bool]:
+    """Return the check that what is fitted (or, before that, what will be) has a method."""
+
+    def check(self: Any) -> bool:
+        if hasattr(self, "estimator_"):
+            return hasattr(self.estimator_, method) or (method == "predict" and callable(self.estimator_))
+        if isinstance(self.estimator, Trainer):
+            return _GIVES.get(method) in (self.estimator.provides or {"labels"})
+        return hasattr(self.estimator, method) or (method == "predict" and callable(self.estimator))
+
+    return check
+
+
+@final
+class Controlled(MetaEstimatorMixin, BaseEstimator):
+    """Fits and predicts as its estimator does, and says in ``result_`` how much of the score survives controls.
+
+    ``fit`` runs the whole study (:func:`controls.measure`) on the data that it gets, and then keeps a
+    clone of the estimator that was fitted to all of them. Predictions are those of that clone.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator, Trainer, or callable ``fit(X, y) -> predictor``
+        What makes the finding. It is never fitted itself.
+    controls : sequence of Control, optional
+        The battery, fixed beforehand. None: ``ShuffleLabels()`` where ``fit`` is given no unit;
+        otherwise ``ShuffleLabels(whole=unit)`` where labels are constant in each unit, and
+        ``ShuffleLabels(within=unit)`` where they are not.
+    scoring : str or callable, optional
+        As in :func:`controls.measure`; accuracy or R² where None. ``score`` stays the estimator's own.
+    cv : int, scikit-learn splitter or iterable of (train, test), optional
+        Folds, as in :func:`controls.measure`.
+    draws : int, default 199
+        Draws per control.
+    alpha : float, default 0.05
+        Level of the tests.
+    smallest_effect : float, default 0.0
+        The smallest selectivity that matters.
+    target : {"fitted", "expected"}, default "fitted"
+        What intervals speak of.
+    random_state : int, RandomState instance or None, default None
+        The seed of the study: the integer itself, or one drawn from the RandomState. None takes a
+        new one in each ``fit``, without a look at numpy's global state; it is kept in
+        ``result_.provenance.seed``. The estimator's own ``random_state`` is left as it is for the final fit.
+    n_jobs : int, optional
+        Processes for draws that are fitted one by one, as in joblib.
+    key : str, optional
+        Stands for whatever has no content of its own (a lambda, a closure).
+    store : path, optional
+        Where draws are kept, as in :func:`controls.measure`.
+    title : str, default ""
+        A name for the report.
+    progress : callable, optional
+        ``progress(done, total, what)``, called as draws are done.
+    verbose : int, default 0
+        Shows a progress bar on standard error where above 0 and no ``progress`` is given.
+
+    Attributes
+    ----------
+    estimator_ : object
+        The estimator fitted to all rows; the finding, where ``estimator`` is a Trainer or a function.
+    result_ : Result
+        What the study found; prints as a table.
+    selectivity_ : float
+        The smallest selectivity over the battery.
+    classes_, n_features_in_, feature_names_in_
+        Those of ``estimator_``, where it has them.
+
+    Raises
+    ------
+    InputError, CannotControl
+        From ``fit``, where no study can be made of the data, although the estimator may be fitted to
+        them: labels that are constant, too few rows, labels in which nothing can change places. No
+        control is ever left out in silence; use the estimator itself where no control is wanted.
+    TrainerError
+        From ``fit``, where the estimator fails on a fold.
+
+    Notes
+    -----
+    ``fit`` costs one fit of the estimator, and folds × (1 + draws × controls) fits more; so does
+    every fit in a grid search or cross-validation around it. Search over the estimator first, and
+    control what was found, or put the search inside: ``Controlled(GridSearchCV(...))``.
+
+    Activations must be numbers, dense and finite; labels one column. Weights of rows are not taken.
+
+    Examples
+    --------
+    >>> import numpy as np, controls as ct
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([0, 1], 40)
+    >>> X = rng.normal(size=(80, 3)) + 2 * y[:, None]
+    >>> probe = ct.Controlled(LogisticRegression(), controls=[ct.ShuffleLabels()], draws=39, random_state=0)
+    >>> probe.fit(X, y).predict(X[:3])
+    array([0, 0, 0])
+    >>> probe.selectivity_ > 0.3, str(probe.result_.verdict)
+    (True, 'HOLDS')
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        controls: Any = None,
+        scoring: Any = None,
+        cv: Any = None,
+        draws: int = 199,
+        alpha: float = 0.05,
+        smallest_effect: float = 0.0,
+        target: str = "fitted",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        key: str | None = None,
+        store: Any = None,
+        title: str = "",
+        progress: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.controls = controls
+        self.scoring = scoring
+        self.cv = cv
+        self.draws = draws
+        self.alpha = alpha
+        self.smallest_effect = smallest_effect
+        self.target = target
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.key = key
+        self.store = store
+        self.title = title
+        self.progress = progress
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, *, groups: Any = None, unit: str | None = None) -> Controlled:
+        """Fit the estimator to all rows, and measure it beside the controls.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Activations.
+        y : array-like of shape (n,)
+            Labels.
+        groups : array-like of shape (n,), mapping of names to such columns, or data frame, optional
+            A single column is the unit; it goes by the name ``unit``, or "groups" where that is
+            None. Inside a cross-validation give an array or a data frame, which it can take rows of.
+        unit : str, optional
+            The name of the group whose members are independent of one another. Rows where None.
+
+        Returns
+        -------
+        Controlled
+            Itself.
+        """
+        y = _one_column(y)
+        trainer = as_trainer(self.estimator)
+        settings = self._settings()
+        # Before the study is: what scikit-learn refuses, it refuses in its own words.
+        fitted = clone(self.estimator).fit(X, y) if isinstance(trainer, EstimatorTrainer) else None
+        problem = as_problem(X, y, groups, unit)
+        require_difference(problem)
+        self.result_ = self._measure(problem, settings)
+        self.estimator_ = fitted or trainer.fit(problem, stream(settings["seed"], "fit to all rows"))
+        return self
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what the study is made of, checked as far as it can be without data."""
+        names = ("scoring", "cv", "draws", "alpha", "smallest_effect", "target", "key")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+        settings["seed"] = _seed(self.random_state)
+        controls = (ShuffleLabels(),) if self.controls is None else self.controls
+        Study(trainer=self.estimator, controls=controls, **settings)
+        return settings if self.store is None else settings | {"store": self.store}
+
+    def _measure(self, problem: Problem, settings: dict[str, Any]) -> Result:
+        controls = default_controls(problem) if self.controls is None else self.controls
+        wanted = self.verbose and self.progress is None
+        with shown(self.title or "controls") if wanted else nullcontext(self.progress) as progress:
+            return measure(
+                self.estimator,
+                problem,
+                controls=controls,
+                n_jobs=self.n_jobs,
+                title=self.title,
+                progress=progress,
+                **settings,
+            )
+
+    @property
+    def selectivity_(self) -> float:
+        """The smallest selectivity over the battery."""
+        return self.result_.selectivity
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels, sorted, where there are classes."""
+        return self.estimator_.classes_
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features."""
+        return self.estimator_.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the features, where X had any."""
+        return self.estimator_.feature_names_in_
+
+    @available_if(_offers("predict"))
+    def predict(self, X: Any, **params: Any) -> np.ndarray:
+        """Return what the fitted estimator predicts; ``params`` go to its ``predict``."""
+        return getattr(_fitted(self), "predict", self.estimator_)(X, **params)
+
+    @available_if(_offers("predict_proba"))
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the fitted estimator's probabilities, shape (m, C)."""
+        return _fitted(self).predict_proba(X)
+
+    @available_if(_offers("predict_log_proba"))
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the fitted estimator's probabilities, shape (m, C)."""
+        return _fitted(self).predict_log_proba(X)
+
+    @available_if(_offers("decision_function"))
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the fitted estimator's scores, (m,) for two classes, else (m, C)."""
+        return _fitted(self).decision_function(X)
+
+    @available_if(_offers("predict"))
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the fitted estimator's own score; accuracy or R² of its predictions where it has none."""
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if hasattr(_fitted(self), "score"):
+            return self.estimator_.score(X, y, **weights)
+        from sklearn.metrics import accuracy_score, r2_score
+
+        own = accuracy_score if hasattr(self.estimator_, "classes_") else r2_score
+        return float(own(y, self.predict(X), **weights))
+
+    def __sklearn_tags__(self) -> Any:
+        """Return the estimator's tags, without what no study can take: sparse or missing values, many labels."""
+        tags = copy.deepcopy(_tags_of(self.estimator, super().__sklearn_tags__()))
+        tags.input_tags.sparse = tags.input_tags.allow_nan = tags.input_tags.pairwise = False
+        tags.target_tags.required = tags.target_tags.single_output = True
+        tags.target_tags.multi_output = tags.target_tags.two_d_labels = False
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = False
+        return tags
+
+
+def _fitted(self: Controlled) -> Any:
+    check_is_fitted(self, "estimator_")
+    return self.estimator_
+
+
+def _one_column(y: Any) -> Any:
+    if y is None:
+        raise InputError("Controlled requires y to be passed, but the target y is None; give one label per row.")
+    dimensions = np.ndim(y) if isinstance(y, list | tuple) else getattr(y, "ndim", 1)
+    return y if dimensions == 1 else column_or_1d(y, warn=True)
+
+
+def _seed(random_state: Any) -> int:
+    """Return the seed of the study: the integer itself, or one that is drawn."""
+    if isinstance(random_state, numbers.Integral):
+        return int(random_state)
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0] % _SEEDS)
+    return int(check_random_state(random_state).randint(_SEEDS))
+
+
+def _tags_of(estimator: Any, own: Tags) -> Tags:
+    """Return the tags of an estimator; of a Trainer, those of its task."""
+    if isinstance(estimator, Trainer):
+        if estimator.task == "classification":
+            return replace(own, estimator_type="classifier", classifier_tags=ClassifierTags())
+        return own
+    return get_tags(estimator) if hasattr(estimator, "get_params") else own
