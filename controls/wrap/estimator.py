@@ -11,8 +11,10 @@ from typing import Any, final
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags, Tags, check_random_state, column_or_1d, get_tags
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from controls.core.errors import InputError
@@ -26,6 +28,7 @@ from controls.generators.labels import ShuffleLabels
 from controls.probes.adapt import as_trainer
 from controls.probes.from_sklearn import EstimatorTrainer
 from controls.wrap.bar import shown
+from controls.wrap.frames import FrameTrainer, named_columns
 from controls.wrap.problems import as_problem, default_controls, require_difference
 
 _SEEDS = 2**31 - 1
@@ -190,11 +193,17 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
         trainer = as_trainer(self.estimator)
         settings = self._settings()
         # Before the study is: what scikit-learn refuses, it refuses in its own words.
-        fitted = clone(self.estimator).fit(X, y) if isinstance(trainer, EstimatorTrainer) else None
+        fitted: Any = clone(self.estimator) if isinstance(trainer, EstimatorTrainer) else None
+        if fitted is not None:
+            fitted.fit(X, y)
         problem = as_problem(X, y, groups, unit)
         require_difference(problem)
-        self.result_ = self._measure(problem, settings)
-        self.estimator_ = fitted or trainer.fit(problem, stream(settings["seed"], "fit to all rows"))
+        layout = None if fitted is None else named_columns(X)
+        measured = self.estimator if layout is None else FrameTrainer(self.estimator, layout)
+        result = self._measure(measured, problem, settings)
+        if fitted is None:
+            fitted = trainer.fit(problem, stream(settings["seed"], "fit to all rows"))
+        self.estimator_, self.result_ = fitted, result
         return self
 
     def _settings(self) -> dict[str, Any]:
@@ -206,16 +215,16 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
         Study(trainer=self.estimator, controls=controls, **settings)
         return settings if self.store is None else settings | {"store": self.store}
 
-    def _measure(self, problem: Problem, settings: dict[str, Any]) -> Result:
+    def _measure(self, trainer: Any, problem: Problem, settings: dict[str, Any]) -> Result:
         controls = default_controls(problem) if self.controls is None else self.controls
-        wanted = self.verbose and self.progress is None
-        with shown(self.title or "controls") if wanted else nullcontext(self.progress) as progress:
+        asked = self.verbose and self.progress is None
+        with shown(self.title or "controls") if asked else nullcontext(self.progress) as progress:
             return measure(
-                self.estimator,
+                trainer,
                 problem,
                 controls=controls,
                 n_jobs=self.n_jobs,
-                title=self.title,
+                title=self.title or " ".join(repr(self.estimator).split()),
                 progress=progress,
                 **settings,
             )
@@ -260,15 +269,36 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
         """Return the fitted estimator's scores, (m,) for two classes, else (m, C)."""
         return _fitted(self).decision_function(X)
 
+    @available_if(_offers("transform"))
+    def transform(self, X: Any) -> Any:
+        """Return what the fitted estimator makes of the rows."""
+        return _fitted(self).transform(X)
+
+    @available_if(_offers("transform"))
+    def fit_transform(self, X: Any, y: Any, *, groups: Any = None, unit: str | None = None) -> Any:
+        """Return ``fit(X, y, groups=groups, unit=unit).transform(X)``."""
+        return self.fit(X, y, groups=groups, unit=unit).transform(X)
+
+    @available_if(_offers("get_feature_names_out"))
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the fitted estimator's names of what ``transform`` returns."""
+        return _fitted(self).get_feature_names_out(input_features)
+
+    @available_if(_offers("set_output"))
+    def set_output(self, *, transform: Any = None) -> Controlled:
+        """Choose what ``transform`` returns, in the estimator itself, as a pipeline does in its steps."""
+        for each in (self.estimator, getattr(self, "estimator_", None)):
+            if each is not None:
+                each.set_output(transform=transform)
+        return self
+
     @available_if(_offers("predict"))
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the fitted estimator's own score; accuracy or R² of its predictions where it has none."""
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         if hasattr(_fitted(self), "score"):
             return self.estimator_.score(X, y, **weights)
-        from sklearn.metrics import accuracy_score, r2_score
-
-        own = accuracy_score if hasattr(self.estimator_, "classes_") else r2_score
+        own = r2_score if type_of_target(y) == "continuous" else accuracy_score
         return float(own(y, self.predict(X), **weights))
 
     def __sklearn_tags__(self) -> Any:
