@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
     from controls.wrap.estimator import Controlled as Controlled
+    from controls.wrap.function import controlled as controlled
 
 __version__ = "0.1.0"
 
@@ -76,6 +77,7 @@ _HOME = {
     "ResampleLabels": "generators.random_labels",
     "ShuffleLabels": "generators.labels",
     "Controlled": "wrap.estimator",
+    "controlled": "wrap.function",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]

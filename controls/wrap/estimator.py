@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import numbers
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import ClassifierTags, Tags, check_random_state, column_or_1d, get_tags
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
@@ -28,8 +26,9 @@ from controls.generators.labels import ShuffleLabels
 from controls.probes.adapt import as_trainer
 from controls.probes.from_sklearn import EstimatorTrainer
 from controls.wrap.bar import shown
-from controls.wrap.frames import FrameTrainer, named_columns
+from controls.wrap.frames import FrameTrainer, Layout, named_columns
 from controls.wrap.problems import as_problem, default_controls, require_difference
+from controls.wrap.tags import tags_of
 
 _SEEDS = 2**31 - 1
 _GIVES = {"predict": "labels", "decision_function": "scores", "predict_proba": "probabilities"}
@@ -84,7 +83,8 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
     key : str, optional
         Stands for whatever has no content of its own (a lambda, a closure).
     store : path, optional
-        Where draws are kept, as in :func:`controls.measure`.
+        Where draws are kept, as in :func:`controls.measure`; it needs a whole ``random_state``, since
+        a new seed is another study.
     title : str, default ""
         A name for the report.
     progress : callable, optional
@@ -199,8 +199,7 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
         problem = as_problem(X, y, groups, unit)
         require_difference(problem)
         layout = None if fitted is None else named_columns(X)
-        measured = self.estimator if layout is None else FrameTrainer(self.estimator, layout)
-        result = self._measure(measured, problem, settings)
+        result = self._measure(problem, layout, settings)
         if fitted is None:
             fitted = trainer.fit(problem, stream(settings["seed"], "fit to all rows"))
         self.estimator_, self.result_ = fitted, result
@@ -209,22 +208,25 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
     def _settings(self) -> dict[str, Any]:
         """Return what the study is made of, checked as far as it can be without data."""
         names = ("scoring", "cv", "draws", "alpha", "smallest_effect", "target", "key")
-        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
-        settings["seed"] = _seed(self.random_state)
+        given: dict[str, Any] = {name: getattr(self, name) for name in names}
         controls = (ShuffleLabels(),) if self.controls is None else self.controls
-        Study(trainer=self.estimator, controls=controls, **settings)
+        study = Study(trainer=self.estimator, controls=controls, seed=_seed(self.random_state), **given)
+        settings = {name: getattr(study, name) for name in (*names, "seed", "controls")}  # iterators are read once
         return settings if self.store is None else settings | {"store": self.store}
 
-    def _measure(self, trainer: Any, problem: Problem, settings: dict[str, Any]) -> Result:
-        controls = default_controls(problem) if self.controls is None else self.controls
+    def _measure(self, problem: Problem, layout: Layout | None, settings: dict[str, Any]) -> Result:
+        trainer, title = self.estimator, self.title
+        if layout is not None:
+            trainer, title = FrameTrainer(trainer, layout), title or " ".join(repr(trainer).split())
+        if self.controls is None:
+            settings = settings | {"controls": default_controls(problem)}
         asked = self.verbose and self.progress is None
         with shown(self.title or "controls") if asked else nullcontext(self.progress) as progress:
             return measure(
                 trainer,
                 problem,
-                controls=controls,
                 n_jobs=self.n_jobs,
-                title=self.title or " ".join(repr(self.estimator).split()),
+                title=title,
                 progress=progress,
                 **settings,
             )
@@ -302,14 +304,8 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
         return float(own(y, self.predict(X), **weights))
 
     def __sklearn_tags__(self) -> Any:
-        """Return the estimator's tags, without what no study can take: sparse or missing values, many labels."""
-        tags = copy.deepcopy(_tags_of(self.estimator, super().__sklearn_tags__()))
-        tags.input_tags.sparse = tags.input_tags.allow_nan = tags.input_tags.pairwise = False
-        tags.target_tags.required = tags.target_tags.single_output = True
-        tags.target_tags.multi_output = tags.target_tags.two_d_labels = False
-        if tags.classifier_tags is not None:
-            tags.classifier_tags.multi_label = False
-        return tags
+        """Return the estimator's tags, as far as a study can go with them."""
+        return tags_of(self.estimator, super().__sklearn_tags__())
 
 
 def _fitted(self: Controlled) -> Any:
@@ -331,12 +327,3 @@ def _seed(random_state: Any) -> int:
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0] % _SEEDS)
     return int(check_random_state(random_state).randint(_SEEDS))
-
-
-def _tags_of(estimator: Any, own: Tags) -> Tags:
-    """Return the tags of an estimator; of a Trainer, those of its task."""
-    if isinstance(estimator, Trainer):
-        if estimator.task == "classification":
-            return replace(own, estimator_type="classifier", classifier_tags=ClassifierTags())
-        return own
-    return get_tags(estimator) if hasattr(estimator, "get_params") else own

@@ -335,3 +335,11 @@ def test_settings_are_refused_before_the_estimator_is_fitted():
 
     with pytest.raises(ct.InputError, match="alpha"):
         ct.Controlled(Never(), alpha=2.0).fit(*make_data())
+
+
+def test_controls_and_folds_may_be_iterators():
+    X, y = make_data()
+    folds = KFold(4).split(X)
+    probe = ct.Controlled(LogisticRegression(), controls=iter([ct.ShuffleLabels()]), cv=folds, **FEW).fit(X, y)
+    expected = ct.Controlled(LogisticRegression(), controls=[ct.ShuffleLabels()], cv=KFold(4), **FEW).fit(X, y)
+    assert probe.result_.fold_scores == expected.result_.fold_scores
