@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
     from controls.kept import load as load
+    from controls.wrap.estimator import Controlled as Controlled
+    from controls.wrap.function import controlled as controlled
 
 __version__ = "0.1.0"
 
@@ -78,6 +80,8 @@ _HOME = {
     "FlipSigns": "generators.labels",
     "ResampleLabels": "generators.random_labels",
     "ShuffleLabels": "generators.labels",
+    "Controlled": "wrap.estimator",
+    "controlled": "wrap.function",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
