@@ -16,7 +16,7 @@ from controls.core.trainer import Output
 from controls.metrics import F1, AveragePrecision, F1Macro, PearsonR, resolve
 
 NAN = float("nan")
-SEEDS = range(4)
+SEEDS = range(2)
 
 
 def units_of(kind, m, rng):
@@ -32,7 +32,7 @@ def units_of(kind, m, rng):
 
 def classes_case(seed, n_classes, kind):
     rng = stream(seed, "precision", n_classes, kind)
-    m, columns = int(rng.integers(20, 90)), 4
+    m, columns = int(rng.integers(20, 60)), 3
     truth = np.stack([rng.choice(n_classes, m, p=rng.dirichlet(np.full(n_classes, 0.7))) for _ in range(columns)], 1)
     truth[: n_classes * 2] = (np.arange(n_classes * 2) % n_classes)[:, None]
     logits = np.round(rng.normal(size=(m, columns, n_classes)) * 2 + np.eye(n_classes)[truth], 0)
@@ -125,8 +125,8 @@ def test_average_precision_of_all_classes_is_sklearns_macro_average():
 
 def test_average_precision_of_continuous_scores_without_rows_and_large_units():
     rng = stream(0, "many rows")
-    scores, truth = rng.normal(size=(900, 2)), rng.integers(0, 2, (900, 2))
-    for units in (np.arange(900), np.minimum(np.arange(900) // 7, 40)):  # one of 620 rows, 40 of 7
+    scores, truth = rng.normal(size=(400, 1)), rng.integers(0, 2, (400, 1))
+    for units in (np.arange(400), np.minimum(np.arange(400) // 7, 30)):  # one of 190 rows, 30 of 7
         check(AveragePrecision(), average_precision, (truth, Output(scores=scores), units))
 
 
