@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from controls.core.arrays import is_sparse
 from controls.core.errors import InputError
 
 
@@ -42,6 +43,9 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(f"{type(value).__name__}={value!r};".encode())
     elif isinstance(value, (np.ndarray, np.generic)):
         _feed_array(digest, np.asarray(value))
+    elif is_sparse(value):
+        rows = value.tocsr()
+        _feed(digest, ("csr", rows.shape, rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)))
     elif isinstance(value, Mapping):
         digest.update(b"{")
         for name in value:

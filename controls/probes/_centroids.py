@@ -183,7 +183,7 @@ def fit_centroids(
     probe: LDAProbe | MeanDifferenceProbe, X: np.ndarray, codes: np.ndarray, n_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return coefficients (K, d) and intercepts (K,) of one column of codes (n,), fitted to all rows in float64."""
-    every = (np.arange(len(X)), np.arange(0))
+    every = (np.arange(len(codes)), np.arange(0))
     design = make_design(X, every, standardize=probe.standardize, device=as_device(probe.device))
     axes = _axes(probe, design)
     found = contrasts(axes.train, torch.from_numpy(codes[:, None]).to(axes.train.device), n_classes)

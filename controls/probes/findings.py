@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
+from controls.core.arrays import dense
 from controls.core.errors import InputError
 from controls.core.validate import as_activations
 
@@ -155,7 +156,7 @@ class MeanDifferenceFinding:
 
 
 def _rows(X: Any, d: int) -> np.ndarray:
-    X = as_activations(X, "X")
+    X = dense(as_activations(X, "X"))
     if X.shape[1] != d:
         raise InputError(f"X must have the {d} features the probe was fitted on, got {X.shape[1]}.")
     return X.astype(np.float64, copy=False)
