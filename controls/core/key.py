@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from controls.core.arrays import is_sparse
 from controls.core.errors import InputError
 
 _CHUNK = 1 << 24  # bytes of an array that are read at a time
@@ -73,6 +74,9 @@ class _Reader:
             self._write(f"{type(value).__name__}={value!r};")
         elif isinstance(value, (np.ndarray, np.generic)):
             self._array(np.asarray(value))
+        elif is_sparse(value):
+            rows = value.tocsr()
+            self.feed(("csr", rows.shape, rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)))
         elif isinstance(value, Mapping):
             self._write("{")
             for name in value:

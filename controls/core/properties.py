@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from controls.core.arrays import same_array
 from controls.core.exchangeability import IndexExchangeability, Whole
 from controls.core.problem import Problem
 
@@ -50,9 +51,9 @@ class SameActivations(Property):
     def holds(self, before: Problem, after: Problem) -> bool:
         """Whether every site's array is the same."""
         if not before.sites:
-            return _same(before.activations, after.activations)
+            return same_array(before.activations, after.activations)
         return before.sites == after.sites and all(
-            _same(before.activations[site], after.activations[site]) for site in before.sites
+            same_array(before.activations[site], after.activations[site]) for site in before.sites
         )
 
 
@@ -69,7 +70,7 @@ class SameGroups(Property):
     def holds(self, before: Problem, after: Problem) -> bool:
         """Whether every column is the same."""
         names = list(before.groups) == list(after.groups) and before.unit == after.unit
-        return names and all(_same(before.groups[name], after.groups[name]) for name in before.groups)
+        return names and all(same_array(before.groups[name], after.groups[name]) for name in before.groups)
 
 
 @final
@@ -91,7 +92,7 @@ class LabelCounts(Property):
         rows = _one_row_each(before, self.per)
         strata = before.codes(self.within)[rows] if self.within else np.zeros(len(rows), dtype=np.int64)
         old, new = before.labels[rows], after.labels[rows]
-        return _same(old[np.lexsort((old, strata))], new[np.lexsort((new, strata))])
+        return same_array(old[np.lexsort((old, strata))], new[np.lexsort((new, strata))])
 
 
 @final
@@ -121,7 +122,7 @@ class LabelSizes(Property):
 
     def holds(self, before: Problem, after: Problem) -> bool:
         """Whether absolute values are the same."""
-        return _same(np.abs(before.labels), np.abs(after.labels))
+        return same_array(np.abs(before.labels), np.abs(after.labels))
 
 
 @final
@@ -140,7 +141,7 @@ class Ties(Property):
         """Whether each member has a single label after (whatever it had before)."""
         codes = before.codes(self.group)
         first = np.unique(codes, return_index=True)[1]
-        return _same(after.labels, after.labels[first][codes])
+        return same_array(after.labels, after.labels[first][codes])
 
 
 @final
@@ -237,10 +238,6 @@ class SignAlignment(Association):
     def strength(self, before: Problem, after: Problem) -> float:
         """Return the (uncentred) correlation with the observed labels."""
         return float(before.labels @ after.labels / max(before.labels @ before.labels, np.finfo(float).tiny))
-
-
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a is b or (a.shape == b.shape and bool((a == b).all()))
 
 
 def _one_row_each(problem: Problem, group: str | None) -> np.ndarray:
