@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
+    from controls.generators.sequences import ShiftLabels as ShiftLabels
 
 __version__ = "0.1.0"
 
@@ -73,6 +74,7 @@ _HOME = {
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
     "ResampleLabels": "generators.random_labels",
+    "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",
 }
 
