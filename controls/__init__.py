@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from controls.kept import load as load
     from controls.wrap.estimator import Controlled as Controlled
     from controls.wrap.function import controlled as controlled
+    from controls.generators.sequences import ShiftLabels as ShiftLabels
 
 __version__ = "0.1.0"
 
@@ -79,6 +80,7 @@ _HOME = {
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
     "ResampleLabels": "generators.random_labels",
+    "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",
     "Controlled": "wrap.estimator",
     "controlled": "wrap.function",

@@ -38,7 +38,8 @@ def content_key(value: Any, *, code: bool = True) -> str:
     value : object
     code : bool, default True
         Whether the version and the source of classes count; those of functions always do. Without
-        them the key names what was asked for, which is what random streams go by.
+        them, and without parameters at their defaults, the key names what was asked for: random
+        streams go by it, and stay as they are when a class learns something new.
 
     Raises
     ------
@@ -116,7 +117,7 @@ class _Reader:
             if id(value) in self._inside:
                 raise _no_content(value)
             self._inside.append(id(value))
-            content = _content_of(value)
+            content = _content_of(value, every=self._code)
             self._class(type(value))
             self.feed(content)
             self._inside.pop()
@@ -161,14 +162,15 @@ class _Reader:
                 self._source(value, f"{value.__module__}.{value.__qualname__}")
 
 
-def _content_of(value: Any) -> Any:
-    """Return what tells an object from others of its class."""
+def _content_of(value: Any, *, every: bool) -> Any:
+    """Return what tells an object from others of its class; parameters at their defaults only if ``every``."""
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # a torch tensor, recognised without importing torch
         return str(value.dtype), np.asarray(value.detach().cpu().contiguous().flatten().tolist()), tuple(value.shape)
     if hasattr(value, "get_params"):
         return dict(sorted(value.get_params(deep=False).items()))
     if is_dataclass(value):
-        return {item.name: getattr(value, item.name) for item in fields(value)}
+        given = {item.name: (getattr(value, item.name), item.default) for item in fields(value)}
+        return {name: part for name, (part, default) in given.items() if every or part is not default}
     if inspect.isroutine(value) or not hasattr(value, "__dict__") or not _is_python(type(value)):
         raise _no_content(value)
     return dict(sorted(vars(value).items()))
