@@ -12,9 +12,9 @@ import numpy as np
 
 from controls.core.errors import InputError, unknown_name
 
-_WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_ZEROS_FIRST = re.compile(r"[-+]?0\d")
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_NAME_OF_DIGITS = re.compile(r"[-+]?(?:0\d.*|\d{16,})", re.ASCII)  # 007, and more digits than a float can hold
 _MISSING = re.compile(r"(?:[-+]?(?:nan|inf|infinity)|na|n/a|null|none|nil|\?|-)", re.I)
 _TRUTH = {"true": True, "True": True, "false": False, "False": False}
 
@@ -61,7 +61,7 @@ def as_values(texts: np.ndarray, shown: str) -> np.ndarray:
         return np.array([_TRUTH[entry] for entry in entries])
     if all(_WHOLE.fullmatch(entry) for entry in entries):
         return np.array([int(entry) for entry in entries])
-    numbers = [bool(_NUMBER.fullmatch(entry)) and not _ZEROS_FIRST.match(entry) for entry in entries]
+    numbers = [bool(_NUMBER.fullmatch(entry)) and not _NAME_OF_DIGITS.fullmatch(entry) for entry in entries]
     if all(numbers):
         return np.array([float(entry) for entry in entries])
     others = [place for place, number in enumerate(numbers) if not number]

@@ -77,14 +77,16 @@ def _imported(use: str, what: str) -> Any:
 
 
 @contextmanager
-def importable(folder: Path) -> Iterator[None]:
-    """Let modules in a folder be imported while this lasts."""
+def importable(folder: Path, *, imports: bool) -> Iterator[None]:
+    """Let modules in a folder be imported while this lasts, where anything may be; installed ones come first."""
     entry = str(folder.resolve())
-    sys.path.insert(0, entry)
+    if imports:
+        sys.path.append(entry)
     try:
         yield
     finally:
-        sys.path.remove(entry)
+        if imports:
+            sys.path.remove(entry)
 
 
 def made(kind: Any, parameters: dict[str, Any], what: str) -> Any:

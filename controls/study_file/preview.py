@@ -29,7 +29,7 @@ def preview(
     and one block of draws are fitted for each different kind of work, and thrown away.
     """
     spec = read_spec(path, overrides)
-    with importable(spec.folder):
+    with importable(spec.folder, imports=imports):
         tasks = build(spec, imports=imports)
         lines = [spec.title, *_lines(tasks, timing, n_jobs or 1), *_floors(spec, tasks)]
     return "\n".join(lines)

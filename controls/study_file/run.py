@@ -72,7 +72,7 @@ def run(
     spec = read_spec(path, overrides)
     folder = path.with_suffix(".run") if folder is None else folder
     _refuse_other_settings(folder, spec)
-    with importable(spec.folder):
+    with importable(spec.folder, imports=imports):
         tasks = build(spec, imports=imports)
         _write_about(folder, spec, overrides)
         records = {
