@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from controls.core.errors import ControlsError, TrainerError
 
 
 def name_of(value: Any) -> str:
-    """Return the name of a function, or of an object's class."""
+    """Return the name of a function, also of one with bound arguments, or of an object's class."""
+    if isinstance(value, partial):
+        return name_of(value.func)
     return getattr(value, "__name__", None) or type(value).__name__
 
 

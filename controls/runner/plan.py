@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, is_dataclass
+from functools import partial
 from typing import Any
 
 from controls.core.control import Control, describe
@@ -75,6 +76,8 @@ def name_of(trainer: Any) -> str:
     """Return a trainer's name as a reader knows it."""
     if is_dataclass(trainer) and not isinstance(trainer, type):
         return describe(trainer)
+    if isinstance(trainer, partial):
+        return f"{name_of(trainer.func)}({', '.join(f'{name}={value!r}' for name, value in trainer.keywords.items())})"
     return getattr(trainer, "__qualname__", None) or " ".join(repr(trainer).split())
 
 

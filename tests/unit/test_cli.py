@@ -41,9 +41,11 @@ def test_python_m_controls_refuses_in_one_line_with_code_3(tmp_path):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("arguments", [("nope",), ("demo", "--draws", "many"), ("calibrate", "--jobs", "0"), ()])
-def test_unknown_words_are_usage_errors(arguments):
-    assert start(*arguments).exit_code == 2
+@pytest.mark.parametrize(
+    "arguments", [("nope",), ("demo", "--draws", "many"), ("calibrate", "--jobs", "0"), ("run",), ()]
+)
+def test_unknown_words_are_bad_input(arguments):
+    assert start(*arguments).exit_code == 3
 
 
 def test_demo_hands_on_its_arguments(monkeypatch, tmp_path):
@@ -68,6 +70,17 @@ def test_errors_and_interrupts_are_one_line(monkeypatch, error, code, line):
     monkeypatch.setattr(controls.demo.run, "run", fail)
     done = start("demo")
     assert (done.exit_code, done.stderr, done.stdout) == (code, line, "")
+
+
+def test_a_bug_is_neither_a_failed_claim_nor_bad_input(monkeypatch):
+    def fail(*_given, **_named):
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr(controls.demo.run, "run", fail)
+    done = start("demo")
+    assert done.exit_code == 4
+    assert "ZeroDivisionError: of ours" in done.stderr
+    assert "a bug in controls" in done.stderr
 
 
 @pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
