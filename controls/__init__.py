@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
+    from controls.generators.sequences import ShiftLabels as ShiftLabels
     from controls.kept import load as load
     from controls.wrap.estimator import Controlled as Controlled
     from controls.wrap.function import controlled as controlled
-    from controls.generators.sequences import ShiftLabels as ShiftLabels
 
 __version__ = "0.1.0"
 
