@@ -136,9 +136,8 @@ def test_properties_hold_the_numbers_to_the_bit_and_nothing_that_is_missing(buil
 @settings(max_examples=60, deadline=None)
 @given(name=ANY_TEXT, control=ANY_TEXT, reason=ANY_TEXT)
 def test_any_text_survives_junit(build: Any, name: str, control: str, reason: str) -> None:
-    result = build.result(
-        build.comparison(control, verdict=Verdict.INCONCLUSIVE, reason=reason), verdict=ClaimVerdict.UNDECIDED
-    )
+    comparison = build.comparison(verdict=Verdict.INCONCLUSIVE, reason=reason)
+    result = build.result(dataclasses.replace(comparison, control=control), verdict=ClaimVerdict.UNDECIDED)
     root = valid(report.as_junit({name: result}))
     assert root[0].get("name") == printable(name)
     names = [each.get("name", "") for each in root.iter("property")]
