@@ -77,9 +77,14 @@ class Control(ABC):
 
 
 class LabelControl(Control):
-    """A control on labels: everything else stays, so many draws can share one fit of the activations."""
+    """A control on labels: everything else stays, so many draws can share one fit of the activations.
+
+    One that only moves labels about, without reading them, sets ``moves_labels_only = True``: it then
+    takes labels of several columns too, as the numbers of the sets of labels that rows have.
+    """
 
     level: ClassVar[Level] = "labels"
+    moves_labels_only: ClassVar[bool] = False
 
     @abstractmethod
     def relabel(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
@@ -92,6 +97,8 @@ class LabelControl(Control):
 
 class IndexControl(LabelControl):
     """A control on labels that only returns row indices; the rest is written here, once."""
+
+    moves_labels_only: ClassVar[bool] = True
 
     @abstractmethod
     def order(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from controls.core.arrays import take_rows
 from controls.core.errors import InputError, InputTypeError, unknown_name
+from controls.core.label_sets import LabelSets, as_one_column
 from controls.core.validate import as_activations, as_group, as_labels
 
 T = TypeVar("T")
@@ -46,7 +47,8 @@ class Problem:
         What the technique sees; numpy, torch, pandas, polars or scipy.sparse. Rows of all sites correspond.
         May be left out where a ``source`` is given: it is then extracted once, here.
     labels : array of shape (n,) or (n, k), optional
-        What is asked about each row: numbers, booleans or strings.
+        What is asked about each row: numbers, booleans or strings. Of k columns, each 0 and 1, or each
+        numbers, the score is the mean over columns, and controls keep the labels of a row together.
     groups : mapping of str to array of shape (n,), optional
         Named columns, for example ``{"document": ..., "word": ...}``.
     unit : str, optional
@@ -98,6 +100,7 @@ class Problem:
             raise unknown_name("unit", self.unit, self.groups, advice="Give its column in groups=.")
         _set(self, "_codes", {})
         _set(self, "_memo", {})
+        _set(self, "_sets", None)
 
     def __repr__(self) -> str:
         """Return sizes and names, never the arrays."""
@@ -155,8 +158,15 @@ class Problem:
 
     @property
     def label_codes(self) -> np.ndarray:
-        """Labels as positions in ``classes``, shape (n,), int64."""
+        """Labels as positions in ``classes``, shape (n,), int64; of labels (n, k), the number of each row's set."""
+        if self.labels is not None and self.labels.ndim == 2:
+            return as_one_column(self).labels
         return self.memo("label_codes", lambda: np.searchsorted(self.classes, self.labels))
+
+    @property
+    def label_sets(self) -> LabelSets | None:
+        """What the labels stand for, where they are numbers of label sets; None otherwise."""
+        return self._sets  # type: ignore[attr-defined]
 
     def codes(self, group: str) -> np.ndarray:
         """Return a group column as numbers 0 … k−1, shape (n,), int64."""
@@ -200,6 +210,13 @@ class Problem:
     def with_labels(self, labels: np.ndarray) -> Problem:
         """Return this problem with other labels; nothing else is copied or checked again."""
         return self._replace(labels=labels)
+
+    def relabelled(self, codes: np.ndarray, sets: LabelSets | None, memo: dict[Hashable, Any] | None = None) -> Problem:
+        """Return this problem with labels that are numbers of label sets, or, of no sets, that are themselves."""
+        other = self._replace(labels=codes)
+        _set(other, "_sets", sets)
+        _set(other, "_memo", {} if memo is None else memo)
+        return other
 
     def with_activations(self, activations: np.ndarray | Mapping[str, np.ndarray]) -> Problem:
         """Return this problem with other activations, checked."""

@@ -70,12 +70,19 @@ def _notes(evaluator: Evaluator) -> tuple[str, ...]:
         )
     elif problem.n_units < FEW_UNITS:
         notes.append(f"only {problem.n_units} units ({problem.unit}): intervals are approximate.")
+    if evaluator.sets is not None:
+        notes.append(
+            f"labels have {evaluator.sets.k} columns: scores are means over them, and controls keep a row's labels "
+            "together."
+        )
     return tuple(notes)
 
 
 def _provenance(prepared: Prepared, store: str | None, started: datetime, seconds: float) -> Provenance:
     problem = prepared.evaluator.problem
-    data = {"X": problem.X, "labels": problem.labels, "groups": dict(problem.groups), "unit": problem.unit}
+    sets = problem.label_sets
+    labels = problem.labels if sets is None else sets.table[problem.labels]
+    data = {"X": problem.X, "labels": labels, "groups": dict(problem.groups), "unit": problem.unit}
     return Provenance(
         study_key=prepared.study.content_key,
         data_key=content_key(data),

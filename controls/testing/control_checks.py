@@ -13,6 +13,7 @@ import numpy as np
 from controls.core.control import Control, IndexControl, describe
 from controls.core.errors import CannotControl, ControlsCheckError, InputError
 from controls.core.key import NoContent, content_key
+from controls.core.label_sets import as_one_column
 from controls.core.problem import Problem
 from controls.core.properties import Association, Property
 from controls.core.rng import stream
@@ -115,6 +116,8 @@ def yield_control_checks(
     """Yield the name of each check of a control, and the check; parameters are those of check_control."""
     from controls.testing.orbit_checks import check_orbit
 
+    if problem is not None and problem.labels is not None and problem.labels.ndim == 2:
+        problem = as_one_column(problem)
     trial = Trial(control, problem, draws, seed)
     checks = (check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys, check_orbit)
     for check in (*checks, check_refuses_identity):
