@@ -36,7 +36,7 @@ def find_caveats(control: Control, evaluator: Evaluator, seed: int, scores: np.n
     found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
         ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
     )
-    broken = int(np.isnan(scores).sum())
+    broken = 0 if control.inference == "paired" else int(np.isnan(scores).sum())
     undefined = f"{broken} draws had no defined score; they count as if they had beaten the observed one"
     return Caveats((*found, undefined) if broken else found, bool(found))
 

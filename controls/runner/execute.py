@@ -30,6 +30,7 @@ class Drawn:
     deviations: np.ndarray  # (G,) or (RESAMPLES,), mean over draws
     variance: float  # mean over draws of the variance that the deviations of a draw give its score
     labels: np.ndarray | None  # (n, a few): the first draws' labels, for targets that refit
+    only: Evaluation | None = None  # the draw itself, where there is one
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,11 @@ class _Collected:
         self.count = 0
         self.filled = 0
         self.labels: list[np.ndarray] = []
+        self.only: Evaluation | None = None
 
     def add(self, evaluation: Evaluation, labels: np.ndarray | None, wanted: np.ndarray) -> None:
         size = len(evaluation.scores)
+        self.only = evaluation if len(self.scores) == 1 else None
         self.scores[self.filled : self.filled + size] = evaluation.scores
         self.filled += size
         fine = ~np.isnan(evaluation.scores)
@@ -103,7 +106,7 @@ class _Collected:
     def result(self) -> Drawn:
         labels = np.concatenate(self.labels, axis=1) if self.labels else None
         count = max(self.count, 1)
-        return Drawn(self.scores, self.total / count, self.squares / count, labels)
+        return Drawn(self.scores, self.total / count, self.squares / count, labels, self.only)
 
 
 _Part = tuple[Evaluation, np.ndarray | None, np.ndarray]  # what a block scored, its labels, which are a few
@@ -151,6 +154,8 @@ def _one_by_one(
             for labels, wanted in blocks:
                 yield _evaluate_new(evaluator, labels, observed, wanted), labels, wanted
         return
+
+    evaluator = replace(evaluator, problem=evaluator.problem.alone())
 
     def work(labels: np.ndarray, wanted: np.ndarray) -> _Part:
         with _one_thread(False):
