@@ -12,7 +12,7 @@ from controls.core.problem import Problem
 from controls.core.properties import Property
 
 Level = Literal["labels", "inputs", "weights", "activations", "finding"]
-Inference = Literal["exact", "ensemble"]
+Inference = Literal["exact", "ensemble", "paired"]
 
 
 class Control(ABC):
@@ -20,8 +20,9 @@ class Control(ABC):
 
     A control states its ``level``, what it ``preserves`` and ``destroys`` (properties that the test
     kit executes), its ``null`` hypothesis as one sentence, what surviving it ``licenses`` one to
-    say, and its ``inference``: "exact" (under the null, observed and draws are exchangeable) or
-    "ensemble" (p is the rank among draws of a stated ensemble).
+    say, and its ``inference``: "exact" (under the null, observed and draws are exchangeable),
+    "ensemble" (p is the rank among draws of a stated ensemble) or "paired" (there is one draw, and
+    the two are compared unit by unit).
     """
 
     level: ClassVar[Level]
@@ -29,7 +30,7 @@ class Control(ABC):
     @property
     @abstractmethod
     def inference(self) -> Inference:
-        """Whether p-values are exact under the null, or ranks among an ensemble."""
+        """Whether p-values are exact under the null, ranks among an ensemble, or of one paired comparison."""
 
     @property
     @abstractmethod

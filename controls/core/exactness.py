@@ -214,7 +214,7 @@ def _cluster(problem: Problem, group: str) -> Statistic:
 
     def statistic(values: np.ndarray) -> float:
         if values.dtype.kind == "f":
-            shares = [(np.bincount(codes, column) ** 2 / sizes).sum() for column in _indicators(values).T]
+            shares = [(np.bincount(codes, column) ** 2 / sizes).sum() for column in indicators(values).T]
             return float(np.mean(shares) / len(values))
         counts = np.bincount(codes * n_classes + values, minlength=len(sizes) * n_classes).reshape(-1, n_classes)
         return float(((counts**2).sum(axis=1) / sizes).sum() / len(values))

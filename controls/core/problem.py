@@ -101,6 +101,7 @@ class Problem:
         _set(self, "_codes", {})
         _set(self, "_memo", {})
         _set(self, "_sets", None)
+        _set(self, "_beside", _Beside())
 
     def __repr__(self) -> str:
         """Return sizes and names, never the arrays."""
@@ -229,7 +230,33 @@ class Problem:
         """Return the problem at one site only."""
         if site not in self.sites:
             raise unknown_name("site", site, self.sites)
-        return self._replace(activations=self.activations[site])
+        part = self._replace(activations=self.activations[site])
+        _set(part, "_beside", _Beside(self.activations))
+        return part
+
+    def array_at(self, site: str) -> np.ndarray:
+        """Return the activations (n, d) of a named site: one of this problem's, or of the one that ``at`` was asked of.
+
+        Examples
+        --------
+        >>> import numpy as np, controls as ct
+        >>> problem = ct.Problem({"layer 0": np.eye(2), "layer 1": np.ones((2, 3))})
+        >>> problem.at("layer 1").array_at("layer 0").shape
+        (2, 2)
+        """
+        if site in self.sites:
+            return self.activations[site]
+        beside: _Beside = self._beside  # type: ignore[attr-defined]
+        if site not in beside.sites:
+            raise unknown_name("site", site, [*self.sites, *beside.sites], advice="Give activations by site.")
+        array = beside.sites[site]
+        return array if beside.rows is None else array[beside.rows]
+
+    def alone(self) -> Problem:
+        """Return the problem without the sites beside it, which need not travel to other processes."""
+        part = self._replace()
+        _set(part, "_beside", _Beside())
+        return part
 
     def take(self, rows: np.ndarray) -> Problem:
         """Return the problem on some rows, in the order given."""
@@ -243,6 +270,7 @@ class Problem:
             groups={name: column[rows] for name, column in self.groups.items()},
         )
         _set(part, "_codes", {})
+        _set(part, "_beside", self._beside.take(rows))  # type: ignore[attr-defined]
         return part
 
     def _replace(self, **changes: Any) -> Problem:
@@ -252,6 +280,20 @@ class Problem:
         if "labels" in changes or "groups" in changes:
             _set(other, "_memo", {})
         return other
+
+
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """The sites among which ``at`` chose one, and which of their rows are left; nothing is copied until asked for."""
+
+    sites: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rows: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> _Beside:
+        if not self.sites:
+            return self
+        before = np.arange(len(next(iter(self.sites.values())))) if self.rows is None else self.rows
+        return _Beside(self.sites, before[rows])
 
 
 def _set(record: Any, name: str, value: Any) -> None:

@@ -16,6 +16,7 @@ from controls.runner.compare import compare_all
 from controls.runner.evaluate import Evaluator
 from controls.runner.execute import Means, Progress, Run, run_plan
 from controls.runner.prepare import Prepared
+from controls.runner.settings import given_labels
 from controls.stats.interval import FEW_UNITS
 from controls.stats.verdict import judge_claim
 
@@ -80,9 +81,7 @@ def _notes(evaluator: Evaluator) -> tuple[str, ...]:
 
 def _provenance(prepared: Prepared, store: str | None, started: datetime, seconds: float) -> Provenance:
     problem = prepared.evaluator.problem
-    sets = problem.label_sets
-    labels = problem.labels if sets is None else sets.table[problem.labels]
-    data = {"X": problem.X, "labels": labels, "groups": dict(problem.groups), "unit": problem.unit}
+    data = {"X": problem.X, "labels": given_labels(problem), "groups": dict(problem.groups), "unit": problem.unit}
     return Provenance(
         study_key=prepared.study.content_key,
         data_key=content_key(data),
