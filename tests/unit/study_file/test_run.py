@@ -85,10 +85,10 @@ def test_show_and_report_need_neither_data_nor_trainer(folder, start):
 
 def test_a_run_again_answers_from_what_is_kept(folder, start, monkeypatch):
     first = start("run", folder / "study.toml")
-    before = (folder / "study.run" / "result.json").read_bytes()
+    before = (folder / "study.run" / "kept.json").read_bytes()
     again = start("run", folder / "study.toml")
     assert (again.code, again.out) == (first.code, first.out)
-    assert (folder / "study.run" / "result.json").read_bytes() == before
+    assert (folder / "study.run" / "kept.json").read_bytes() == before
 
 
 def test_a_run_goes_on_after_a_claim_that_was_measured(changed, start, monkeypatch):
