@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from controls.core.errors import ControlsError as ControlsError
     from controls.core.errors import ControlsWarning as ControlsWarning
     from controls.core.errors import InputError as InputError
+    from controls.core.errors import Interrupted as Interrupted
+    from controls.core.errors import StoreError as StoreError
     from controls.core.errors import TrainerError as TrainerError
     from controls.core.problem import Problem as Problem
     from controls.core.problem import Source as Source
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from controls.core.trainer import BatchTrainer as BatchTrainer
     from controls.core.trainer import Trainer as Trainer
     from controls.experiment import correct as correct
-    from controls.experiment import load as load
     from controls.experiment import measure as measure
     from controls.experiment import plan as plan
     from controls.experiment import sweep as sweep
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
+    from controls.generators.sequences import ShiftLabels as ShiftLabels
+    from controls.kept import load as load
+    from controls.wrap.estimator import Controlled as Controlled
+    from controls.wrap.function import controlled as controlled
 
 __version__ = "0.1.0"
 
@@ -55,6 +60,8 @@ _HOME = {
     "ControlsError": "core.errors",
     "ControlsWarning": "core.errors",
     "InputError": "core.errors",
+    "Interrupted": "core.errors",
+    "StoreError": "core.errors",
     "TrainerError": "core.errors",
     "Problem": "core.problem",
     "Source": "core.problem",
@@ -66,14 +73,17 @@ _HOME = {
     "BatchTrainer": "core.trainer",
     "Trainer": "core.trainer",
     "correct": "experiment",
-    "load": "experiment",
+    "load": "kept",
     "measure": "experiment",
     "plan": "experiment",
     "sweep": "experiment",
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
     "ResampleLabels": "generators.random_labels",
+    "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",
+    "Controlled": "wrap.estimator",
+    "controlled": "wrap.function",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]

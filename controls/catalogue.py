@@ -17,7 +17,12 @@ from controls.core.properties import Property
 if TYPE_CHECKING:
     from rich.console import Console
 
-_EXAMPLES = {"per": "word", "within": "document", "whole": "document"}  # for parameters without a default
+_EXAMPLES = {
+    "per": "word",
+    "within": "document",
+    "whole": "document",
+    "given": "position",
+}  # for parameters without a default
 
 
 @final

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from controls.core.errors import InputError, unknown_name
 from controls.core.problem import Problem
 from controls.core.result import Result, Sweep
 from controls.core.study import Study
-from controls.runner.execute import Progress, Run
+from controls.kept import RESULT, SWEEP, keep, opened, remember, remember_sweep, site_title
+from controls.runner.execute import Means, Progress, Run
 from controls.runner.plan import Plan
-from controls.runner.prepare import prepare, require_problem
-from controls.runner.record import run_prepared
+from controls.runner.prepare import Prepared, prepare, require_problem
+from controls.runner.record import check_means, run_prepared
 from controls.stats.multiple import adjust, max_t
 from controls.stats.pvalue import tie_tolerance
 
@@ -37,6 +39,7 @@ def measure(
     key: str | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    store: str | PathLike[str] | None = None,
     title: str = "",
 ) -> Result:
     """Put a trainer beside its controls: how much of the score survives, with what certainty.
@@ -61,11 +64,16 @@ def measure(
     alpha, smallest_effect, target, seed, block, key
         See :class:`controls.Study`.
     n_jobs : int, optional
-        Processes for draws of labels that are fitted one by one, as in joblib. Results do not depend on it.
+        Workers for draws that are fitted one by one, as in joblib, on whatever backend
+        ``joblib.parallel_config`` names; each computes on one thread. Results do not depend on it.
     progress : callable, optional
         ``progress(done, total, what)``, called as draws are done.
+    store : path, optional
+        A file that keeps every draw as it is done. Stopped at any moment, the same call goes on from
+        there and ends with the same numbers; more draws, further controls, another alpha use what is
+        there. A store may hold many studies, told apart by their titles.
     title : str
-        A name for the report.
+        A name for the report, and in the store.
 
     Returns
     -------
@@ -77,7 +85,13 @@ def measure(
     InputError, CannotControl
         Bad input, before any work starts.
     TrainerError
-        The trainer failed; the fold is named.
+        The trainer failed on the problem itself (the fold is named), or on each of the first 20 draws.
+        A draw on which it fails twice is recorded in ``Comparison.failures`` and counts against the claim.
+    StoreError
+        The store is damaged, something else, cannot be written, or holds this title with other
+        settings, which are named. A disk that fills up while running is a warning: the run goes on.
+    Interrupted
+        On Ctrl-C (it is a KeyboardInterrupt); says what is kept.
 
     Notes
     -----
@@ -112,7 +126,16 @@ def measure(
         block=block,
         key=key,
     )
-    return run_prepared(prepare(study, problem), n_jobs=n_jobs, progress=progress, title=title)[0]
+    check_means(n_jobs, progress)
+    prepared = prepare(study, problem)
+    with opened(store) as kept:
+        return _run(prepared, Means(n_jobs, progress, remember(prepared, kept, title)), title)[0]
+
+
+def _run(prepared: Prepared, means: Means, title: str) -> tuple[Result, Run]:
+    """Run a study, and keep its result beside its draws."""
+    result, run = run_prepared(prepared, means, title)
+    return keep(result, means.memory, RESULT), run
 
 
 def sweep(
@@ -123,6 +146,7 @@ def sweep(
     sites: Sequence[str] | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    store: str | PathLike[str] | None = None,
     title: str = "",
     **settings: Any,
 ) -> Sweep:
@@ -134,8 +158,9 @@ def sweep(
 
     Parameters
     ----------
-    trainer, problem, controls, n_jobs, progress, title
-        See :func:`measure`. The problem's activations are a mapping of named sites.
+    trainer, problem, controls, n_jobs, progress, store, title
+        See :func:`measure`. The problem's activations are a mapping of named sites. In a store, each
+        site is a study of its own, titled by the site (after the sweep's title, if it has one).
     sites : sequence of str, optional
         Which; all where None.
     **settings
@@ -164,18 +189,21 @@ def sweep(
     if not names:
         raise InputError(f"sites must name at least one of {', '.join(problem.sites)}, got none.")
     study = _study(trainer, controls, settings)
+    check_means(n_jobs, progress)
     prepared = {name: prepare(study, problem.at(name)) for name in names}
     results: dict[str, Result] = {}
     runs: list[tuple[Run, Plan]] = []
-    for number, name in enumerate(names):
-        shown = None if progress is None else _offset(progress, number, len(names), name)
-        results[name], run = run_prepared(prepared[name], n_jobs=n_jobs, progress=shown, title=name)
-        runs.append((run, prepared[name].plan))
-    adjusted = {
-        comparison.control: _adjusted(names, runs, position)
-        for position, comparison in enumerate(results[names[0]].comparisons)
-    }
-    return Sweep(title, results, adjusted, study.alpha)
+    with opened(store) as kept:
+        for number, name in enumerate(names):
+            shown = None if progress is None else _offset(progress, number, len(names), name)
+            memory = remember(prepared[name], kept, site_title(title, name))
+            results[name], run = _run(prepared[name], Means(n_jobs, shown, memory), name)
+            runs.append((run, prepared[name].plan))
+        adjusted = {
+            comparison.control: _adjusted(names, runs, position)
+            for position, comparison in enumerate(results[names[0]].comparisons)
+        }
+        return keep(Sweep(title, results, adjusted, study.alpha), remember_sweep(kept, title), SWEEP)
 
 
 def _adjusted(names: Sequence[str], runs: list[tuple[Run, Plan]], position: int) -> dict[str, float]:
@@ -227,13 +255,6 @@ def plan(trainer: Any, problem: Problem, *, controls: Sequence[Control], **setti
     ShuffleLabels(): all 20 relabelings, p floor 0.05
     """
     return prepare(_study(trainer, controls, settings), problem).plan
-
-
-def load(path: Any) -> Result | Sweep:
-    """Return a result or sweep that was written by ``to_json`` or ``save``."""
-    from controls import report
-
-    return report.from_json(path)
 
 
 def _study(trainer: Any, controls: Sequence[Control], settings: Mapping[str, Any]) -> Study:

@@ -8,8 +8,10 @@
     │   └── InputTypeError (TypeError) an object of the wrong kind
     ├── CannotControl (ValueError)    the control can do nothing on this problem
     ├── TrainerError (RuntimeError)   the trainer, or its prediction, failed midway
+    ├── StoreError (OSError)          a store cannot be used, or holds another study
     └── ControlsCheckError (AssertionError)  a control or trainer does not do what it claims
     ControlsWarning (UserWarning)     something to know that does not stop the work
+    Interrupted (KeyboardInterrupt)   Ctrl-C, with what is kept and how to go on
 
 Every sentence says which argument, what is allowed, what was got and what to do.
 """
@@ -48,12 +50,20 @@ class TrainerError(ControlsError, RuntimeError):
     """The trainer, or a prediction of what it returned, failed midway."""
 
 
+class StoreError(ControlsError, OSError):
+    """A store cannot be used: it is damaged, something else, not writable, or holds a study with other settings."""
+
+
 class ControlsCheckError(ControlsError, AssertionError):
     """A control or a trainer does not do what it claims; raised by ``controls.testing``."""
 
 
 class ControlsWarning(UserWarning):
     """Something to know that does not stop the work."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was stopped by Ctrl-C; says what is kept and how to go on. No ``except Exception`` catches it."""
 
 
 def unknown_name(what: str, name: object, allowed: Iterable[str], *, advice: str = "") -> NameNotFound:

@@ -16,17 +16,18 @@ import numpy as np
 from controls.core.exchangeability import Exchangeability, SignFlip, Whole
 from controls.core.orbit import Orbit, SignOrbit
 from controls.core.problem import Problem
+from controls.core.strata import Given
 from controls.core.trainer import Split
 
 LEVEL = 0.01  # two-sided, of each kind of trace, shared by the groups that are looked at
-_Statistic = Callable[[np.ndarray], float]  # of labels as codes or numbers
+Statistic = Callable[[np.ndarray], float]  # of labels as codes or numbers
 
 
 @dataclass(frozen=True)
 class Trace:
     """One way in which labels may depend on one another, beside rearranged labels."""
 
-    kind: str  # "serial", "cluster", "size" or "folds"
+    kind: str  # "serial", "cluster", "size", "folds", "trend", "seam" or "gaps"
     group: str  # of which group; empty where of none
     excess: float  # beyond the mean of rearranged labels; 1 at most for "serial" and "cluster"
     p: float  # two-sided rank among rearranged labels
@@ -55,13 +56,13 @@ def label_traces(problem: Problem, orbit: Orbit, rng: np.random.Generator, group
     -----
     Costs 200 draws for each group, and O(n) a draw and group.
     """
-    named: list[tuple[str, str, _Statistic]] = []
+    named: list[tuple[str, str, Statistic]] = []
     for group in groups:
         serial, cluster = _serial(problem, group), _cluster(problem, group)
         named += [("serial", group, serial), ("cluster", group, cluster)]
     if not isinstance(orbit, SignOrbit):
         named.append(("size", "", _size(problem)))
-    return _ranked(problem, orbit, rng, named, 200 * max(1, len(groups)) - 1)
+    return ranked(problem, orbit, rng, named, 200 * max(1, len(groups)) - 1)
 
 
 def fold_trace(problem: Problem, orbit: Orbit, rng: np.random.Generator, splits: Sequence[Split]) -> Trace:
@@ -69,11 +70,11 @@ def fold_trace(problem: Problem, orbit: Orbit, rng: np.random.Generator, splits:
     tests = [test for _, test in splits]
 
     def imbalance(values: np.ndarray) -> float:
-        hot = _indicators(values)
+        hot = indicators(values)
         mean = hot.mean(axis=0)
         return float(sum(np.square((hot[test] - mean).sum(axis=0)).sum() for test in tests))
 
-    return _ranked(problem, orbit, rng, [("folds", "", imbalance)], 999)[0]
+    return ranked(problem, orbit, rng, [("folds", "", imbalance)], 999)[0]
 
 
 def caveats_of(
@@ -84,7 +85,7 @@ def caveats_of(
     Looks in the unit, in the groups that the restriction names, and in every named group in which
     the unit is nested. Rows are taken at their word as independent where nothing is named.
     """
-    groups = _where_to_look(problem, restriction.groups_named)
+    groups = where_to_look(problem, restriction.groups_named)
     if not groups:
         return ()
     level = LEVEL / len(groups)
@@ -92,7 +93,8 @@ def caveats_of(
     return tuple(_words(trace, problem, restriction) for trace in found)
 
 
-def _where_to_look(problem: Problem, restricted_to: Sequence[str]) -> list[str]:
+def where_to_look(problem: Problem, restricted_to: Sequence[str]) -> list[str]:
+    """Return the groups in which labels are looked at: the unit, those named, and those that units are nested in."""
     named = [problem.unit] if problem.unit else []
     coarser = [
         group for group in problem.groups if problem.unit and group != problem.unit and _is_nested(problem, group)
@@ -135,15 +137,16 @@ def _remedy(trace: Trace, problem: Problem, restriction: Exchangeability) -> str
         blocks = ", blocks=True" if restriction.blocks else ""
         return f'ShuffleLabels(whole="{restriction.group}", within="{group}"{blocks})'
     if trace.kind == "cluster" and not constant:
-        return f'ShuffleLabels(within="{group}")'
+        also = f", given={restriction.columns!r}" if isinstance(restriction, Given) else ""
+        return f'ShuffleLabels(within="{group}"{also})'
     return f'ShuffleLabels(whole="{group}"{"" if constant else ", blocks=True"})'
 
 
 # -- statistics ----------------------------------------------------------------------------------------
 
 
-def _ranked(
-    problem: Problem, orbit: Orbit, rng: np.random.Generator, named: list[tuple[str, str, _Statistic]], draws: int
+def ranked(
+    problem: Problem, orbit: Orbit, rng: np.random.Generator, named: list[tuple[str, str, Statistic]], draws: int
 ) -> tuple[Trace, ...]:
     """Return each statistic's two-sided rank among rearranged labels, all on the same draws."""
 
@@ -178,14 +181,14 @@ def _signed_values(problem: Problem, labels: np.ndarray) -> np.ndarray:
     return np.asarray(labels, dtype=np.float64) / max(float(np.sqrt(np.square(observed).mean())), np.finfo(float).tiny)
 
 
-def _indicators(values: np.ndarray) -> np.ndarray:
-    """Return numbers as one column, and codes as a column a class."""
+def indicators(values: np.ndarray) -> np.ndarray:
+    """Return numbers as one column, and codes as a column a class, shape (n, k)."""
     if values.dtype.kind == "f":
         return values[:, None]
     return (values[:, None] == np.arange(int(values.max()) + 1)).astype(np.float64)
 
 
-def _serial(problem: Problem, group: str) -> _Statistic:
+def _serial(problem: Problem, group: str) -> Statistic:
     codes = problem.codes(group)
     order = np.argsort(codes, kind="stable")
     same = np.diff(codes[order]) == 0
@@ -201,7 +204,7 @@ def _serial(problem: Problem, group: str) -> _Statistic:
     return statistic
 
 
-def _cluster(problem: Problem, group: str) -> _Statistic:
+def _cluster(problem: Problem, group: str) -> Statistic:
     codes = problem.codes(group)
     sizes = np.bincount(codes)
     n_classes = len(problem.classes)
@@ -215,7 +218,7 @@ def _cluster(problem: Problem, group: str) -> _Statistic:
     return statistic
 
 
-def _size(problem: Problem) -> _Statistic:
+def _size(problem: Problem) -> Statistic:
     """Return the statistic that moves only where whole groups of unequal size change labels."""
 
     def statistic(values: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """What may be exchanged with what, under the null: a restriction that compiles to an orbit of relabelings.
 
-``free`` rows · ``within`` a group · ``whole`` groups · ``nested`` blocks · ``sign-flip`` · ``fixed``
+``free`` rows · ``within`` a group · ``whole`` groups · ``nested`` blocks · ``sign-flip`` · ``fixed``;
+in files of their own: strata of nuisance columns (``Given``), and sequences (``Shift``, ``Runs``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import final
 import numpy as np
 
 from controls.core.errors import InputError, InputTypeError
-from controls.core.orbit import ExpandedOrbit, Orbit, SignOrbit, TreeOrbit
+from controls.core.orbit import ExpandedOrbit, IndexOrbit, Orbit, SignOrbit, TreeOrbit
 from controls.core.problem import Problem
 
 
@@ -42,8 +43,13 @@ class IndexExchangeability(Exchangeability):
     """A restriction that permutes rows, so that a draw is an array of row indices."""
 
     @abstractmethod
-    def orbit(self, problem: Problem) -> TreeOrbit | ExpandedOrbit:
+    def orbit(self, problem: Problem) -> IndexOrbit:
         """Return the distinct relabelings; ``orbit.order(rng)`` gives row indices."""
+
+    @property
+    def confined_to(self) -> str | None:
+        """The group whose members each keep their own labels; None where there is none."""
+        return None
 
     def contains(self, other: IndexExchangeability) -> bool:
         """Whether every rearrangement of ``other`` is one of these, on any problem.
@@ -52,7 +58,8 @@ class IndexExchangeability(Exchangeability):
         contains it.
         """
         copies = isinstance(other, Whole) and not other.blocks
-        return self == other or (isinstance(self, Free) and not copies)
+        confined = isinstance(self, Within) and other.confined_to == self.group
+        return self == other or confined or (isinstance(self, Free) and not copies)
 
 
 @final
@@ -85,6 +92,11 @@ class Within(IndexExchangeability):
     def orbit(self, problem: Problem) -> TreeOrbit:
         """Return the prod_g n_g! / prod n_gk! relabelings."""
         return TreeOrbit(labels_of(problem), ((problem.codes(self.group), False),))
+
+    @property
+    def confined_to(self) -> str | None:
+        """The group that labels never leave."""
+        return self.group
 
     @property
     def groups_named(self) -> tuple[str, ...]:

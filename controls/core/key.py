@@ -4,107 +4,224 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from importlib import import_module
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
+from controls.core.arrays import is_sparse
 from controls.core.errors import InputError
+
+_CHUNK = 1 << 24  # bytes of an array that are read at a time
+_CONSTANTS = (type(None), bool, int, float, complex, str, bytes)
 
 
 class NoContent(InputError):
     """An object whose content cannot be keyed (a lambda, a closure) and that was given no key."""
 
 
-def content_key(value: Any) -> str:
-    """Return a hash of what ``value`` holds: arrays by bytes, code by name, parameters, version and source.
+def content_key(value: Any, *, code: bool = True) -> str:
+    """Return a hash of what ``value`` holds.
+
+    Arrays go in by their bytes, objects by class and parameters (or attributes), code by qualified
+    name, package version and source. The source of code that belongs to no versioned package (a
+    script, a notebook) takes in the functions, classes and constants of such code that it names, so
+    that a change in a helper changes the key too.
+
+    Parameters
+    ----------
+    value : object
+    code : bool, default True
+        Whether the version and the source of classes count; those of functions always do. Without
+        them, and without parameters at their defaults, the key names what was asked for: random
+        streams go by it, and stay as they are when a class learns something new.
 
     Raises
     ------
     NoContent
-        For a lambda, a closure, or an object without parameters to read.
+        For a lambda, a closure, or an object without anything to read.
+
+    Notes
+    -----
+    Reads arrays in parts of 16 MiB: memory-mapped ones are never held whole.
 
     Examples
     --------
     >>> content_key({"a": 1}) == content_key({"a": 1}), content_key([1]) == content_key([2])
     (True, False)
     """
-    digest = hashlib.sha256()
-    _feed(digest, value)
-    return digest.hexdigest()[:24]
+    reader = _Reader(code)
+    reader.feed(value)
+    return reader.digest.hexdigest()[:24]
 
 
-def _feed(digest: Any, value: Any) -> None:
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
-        digest.update(f"{type(value).__name__}={value!r};".encode())
-    elif isinstance(value, (np.ndarray, np.generic)):
-        _feed_array(digest, np.asarray(value))
-    elif isinstance(value, Mapping):
-        digest.update(b"{")
-        for name in value:
-            _feed(digest, name)
-            _feed(digest, value[name])
-        digest.update(b"}")
-    elif isinstance(value, (list, tuple, frozenset, set)):
-        items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
-        digest.update(f"{type(value).__name__}[".encode())
-        for item in items:
-            _feed(digest, item)
-        digest.update(b"]")
-    else:
-        _feed_object(digest, value)
+class _Reader:
+    """Feeds content to a hash, each piece with its type, so that no two contents read the same."""
+
+    def __init__(self, code: bool) -> None:
+        self.digest = hashlib.sha256()
+        self._code = code
+        self._inside: list[int] = []  # the objects being read: one inside itself has no end
+        self._read: set[str] = set()  # code that was read already
+
+    def feed(self, value: Any) -> None:
+        """Read anything."""
+        if isinstance(value, (type(None), bool, int, float, str, bytes)):
+            self._write(f"{type(value).__name__}={value!r};")
+        elif isinstance(value, (np.ndarray, np.generic)):
+            self._array(np.asarray(value))
+        elif is_sparse(value):
+            rows = value.tocsr()
+            self.feed(("csr", rows.shape, rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)))
+        elif isinstance(value, Mapping):
+            self._write("{")
+            for name in value:
+                self.feed(name)
+                self.feed(value[name])
+            self._write("}")
+        elif isinstance(value, (list, tuple, frozenset, set)):
+            items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+            self._write(f"{type(value).__name__}[")
+            for item in items:
+                self.feed(item)
+            self._write("]")
+        else:
+            self._object(value)
+
+    def _write(self, text: str) -> None:
+        self.digest.update(text.encode("utf-8", "surrogatepass"))
+
+    def _array(self, array: np.ndarray) -> None:
+        if array.dtype.hasobject:  # its bytes are addresses
+            self.feed((array.shape, array.ravel().tolist()))
+            return
+        self._write(f"array:{array.dtype.str}:{array.shape};")
+        rows = max(1, _CHUNK // max(1, array[:1].nbytes)) if array.ndim else 1
+        for start in range(0, len(array) if array.ndim else 1, rows):
+            part = array[start : start + rows] if array.ndim else array
+            self.digest.update(np.ascontiguousarray(part).tobytes())
+
+    def _object(self, value: Any) -> None:
+        if isinstance(value, partial):
+            self.feed(("partial", value.args, dict(value.keywords), value.func))
+        elif inspect.isfunction(value) or inspect.isbuiltin(value):
+            self._function(value)
+        elif inspect.isclass(value):
+            self._class(value)
+        else:
+            if id(value) in self._inside:
+                raise _no_content(value)
+            self._inside.append(id(value))
+            content = _content_of(value, every=self._code)
+            self._class(type(value))
+            self.feed(content)
+            self._inside.pop()
+
+    def _function(self, function: Any) -> None:
+        name = f"{function.__module__}.{function.__qualname__}"
+        if "<lambda>" in name or "<locals>" in name or getattr(function, "__closure__", None):
+            raise NoContent(
+                f"{name} is a lambda or a function inside a function, whose content has no stable key; "
+                "define it at the top of a module, or give the study a key= of your own."
+            )
+        if inspect.isbuiltin(function) and inspect.ismodule(function.__self__) is False:
+            raise _no_content(function)  # a method of an object that may hold anything
+        self.feed((name, _version(function.__module__)))
+        self._source(function, name)
+
+    def _class(self, kind: type) -> None:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        self.feed(name)
+        if self._code:
+            self.feed(_version(kind.__module__))
+        if self._code and _is_own_code(kind.__module__):
+            self._source(kind, name)
+
+    def _source(self, item: Any, name: str) -> None:
+        """Read source, and of code without a version also the code and constants that it names."""
+        if name in self._read:
+            return
+        self._read.add(name)
+        self.feed(_source_of(item))
+        if not _is_own_code(item.__module__):
+            return
+        for kind in item.__mro__[1:] if inspect.isclass(item) else ():
+            if _is_own_code(kind.__module__):
+                self._source(kind, f"{kind.__module__}.{kind.__qualname__}")
+        for named, value in _named_in(item):
+            if isinstance(value, _CONSTANTS) or (
+                isinstance(value, tuple) and all(isinstance(part, _CONSTANTS) for part in value)
+            ):
+                self.feed((named, repr(value)))
+            elif (inspect.isfunction(value) or inspect.isclass(value)) and _is_own_code(value.__module__):
+                self._source(value, f"{value.__module__}.{value.__qualname__}")
 
 
-def _feed_array(digest: Any, array: np.ndarray) -> None:
-    if array.dtype.hasobject:  # its bytes are addresses
-        _feed(digest, (array.shape, array.ravel().tolist()))
-        return
-    digest.update(f"array:{array.dtype.str}:{array.shape};".encode())
-    rows = max(1, (1 << 24) // max(1, array[:1].nbytes)) if array.ndim else 1
-    for start in range(0, len(array) if array.ndim else 1, rows):
-        part = array[start : start + rows] if array.ndim else array
-        digest.update(np.ascontiguousarray(part).tobytes())
+def _content_of(value: Any, *, every: bool) -> Any:
+    """Return what tells an object from others of its class; parameters at their defaults only if ``every``."""
+    if hasattr(value, "detach") and hasattr(value, "cpu"):  # a torch tensor, recognised without importing torch
+        return str(value.dtype), np.asarray(value.detach().cpu().contiguous().flatten().tolist()), tuple(value.shape)
+    if hasattr(value, "get_params"):
+        return dict(sorted(value.get_params(deep=False).items()))
+    if is_dataclass(value):
+        given = {item.name: (getattr(value, item.name), item.default) for item in fields(value)}
+        return {name: part for name, (part, default) in given.items() if every or part is not default}
+    if inspect.isroutine(value) or not hasattr(value, "__dict__") or not _is_python(type(value)):
+        raise _no_content(value)
+    return dict(sorted(vars(value).items()))
 
 
-def _feed_object(digest: Any, value: Any) -> None:
-    if isinstance(value, partial):
-        _feed(digest, ("partial", value.args, dict(value.keywords)))
-        _feed_object(digest, value.func)
-    elif inspect.isfunction(value) or inspect.isbuiltin(value):
-        _feed_function(digest, value)
-    elif inspect.isclass(value):
-        _feed(digest, _name_of(value))
-    elif hasattr(value, "get_params"):
-        _feed(digest, (_name_of(type(value)), dict(sorted(value.get_params(deep=False).items()))))
-    elif is_dataclass(value):
-        shown = {item.name: getattr(value, item.name) for item in fields(value)}
-        _feed(digest, (_name_of(type(value)), shown))
-    else:
-        raise NoContent(
-            f"{value!r} has no content to make a key of; give the study a key= of your own that changes when it does."
-        )
+def _no_content(value: Any) -> NoContent:
+    return NoContent(
+        f"{value!r} has no content to make a key of; give the study a key= of your own that changes when it does."
+    )
 
 
-def _feed_function(digest: Any, function: Any) -> None:
-    name = f"{function.__module__}.{function.__qualname__}"
-    closure = getattr(function, "__closure__", None)
-    if "<lambda>" in name or "<locals>" in name or closure:
-        raise NoContent(
-            f"{name} is a lambda or a function inside a function, whose content has no stable key; "
-            "define it at the top of a module, or give the study a key= of your own."
-        )
+def _is_python(kind: type) -> bool:
+    """Whether a class is written in Python, so that its attributes are all there is to it."""
+    return str(getattr(sys.modules.get(kind.__module__), "__file__", None) or "").endswith(".py")
+
+
+def _is_own_code(module: str) -> bool:
+    """Whether code belongs to no package with a version: then its source alone tells what it does."""
+    return module.split(".")[0] not in sys.stdlib_module_names - {"__main__"} and not _version(module)
+
+
+def _source_of(item: Any) -> str:
     try:
-        source = inspect.getsource(function)
-    except (OSError, TypeError):
-        source = ""
-    _feed(digest, (name, _version(function.__module__), source))
+        return inspect.getsource(item)
+    except (OSError, TypeError):  # typed into a prompt, or compiled
+        compiled = getattr(item, "__code__", None)
+        return "" if compiled is None else "".join(f"{c.co_code.hex()}{_plain(c)!r}" for c in _codes(compiled))
 
 
-def _name_of(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}@{_version(kind.__module__)}"
+def _plain(compiled: CodeType) -> list[Any]:
+    return [constant for constant in compiled.co_consts if not isinstance(constant, CodeType)]
+
+
+def _named_in(item: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the globals that a function, or the methods of a class, name."""
+    functions = [part for part in vars(item).values() if inspect.isfunction(part)] if inspect.isclass(item) else [item]
+    for function in functions:
+        if not inspect.isfunction(function):
+            continue
+        for compiled in _codes(function.__code__):
+            for name in compiled.co_names:
+                if name in function.__globals__:
+                    yield name, function.__globals__[name]
+
+
+def _codes(compiled: CodeType) -> Iterator[CodeType]:
+    """Yield a function's code and that of the functions inside it."""
+    yield compiled
+    for constant in compiled.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
 
 
 def _version(module: str) -> str:

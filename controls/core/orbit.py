@@ -38,6 +38,19 @@ class Orbit(Protocol):
         ...
 
 
+class IndexOrbit(Orbit, Protocol):
+    """An orbit of relabelings that permute rows, or copy labels from rows."""
+
+    @property
+    def places(self) -> np.ndarray:
+        """The set of places that each row can be sent to, as numbers 0 … k−1, shape (n,)."""
+        ...
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """Return row indices, uniform over the group: relabeled row i takes the label of row order[i]."""
+        ...
+
+
 def count_of(orbit: Orbit) -> float:
     """Return the number of distinct relabelings (exact below e^50, infinity where a float overflows)."""
     if orbit.log_count < _EXACT_BELOW:

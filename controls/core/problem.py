@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from controls.core.arrays import take_rows
 from controls.core.errors import InputError, InputTypeError, unknown_name
 from controls.core.validate import as_activations, as_group, as_labels
 
@@ -42,7 +43,7 @@ class Problem:
     Parameters
     ----------
     activations : array of shape (n, d), or mapping of site names to such arrays, optional
-        What the technique sees; numpy, torch, pandas or polars. Rows of all sites correspond.
+        What the technique sees; numpy, torch, pandas, polars or scipy.sparse. Rows of all sites correspond.
         May be left out where a ``source`` is given: it is then extracted once, here.
     labels : array of shape (n,) or (n, k), optional
         What is asked about each row: numbers, booleans or strings.
@@ -63,6 +64,10 @@ class Problem:
     -----
     Arrays are kept without a copy where their type allows it, as read-only views; do not change
     them while a study runs. Checking reads the activations once: O(n d) time, constant memory.
+
+    Sparse activations are kept sparse, by rows (CSR): estimators and functions get them so, and the
+    batched probes make the rows of one fold dense at a time. What is memory-mapped stays in its file,
+    also in float16 or integers, of which rows become float32 or float64 as they are taken.
 
     Examples
     --------
@@ -85,7 +90,7 @@ class Problem:
                 raise InputError("activations must be given where there is no source to extract them from, got None.")
             given = self.source.extract(self.source.model, self.source.inputs)
         sites = _as_sites(given)
-        n = len(next(iter(sites.values())))
+        n = next(iter(sites.values())).shape[0]
         _set(self, "activations", sites if isinstance(given, Mapping) else sites[""])
         _set(self, "labels", None if self.labels is None else as_labels(self.labels, n))
         _set(self, "groups", _as_groups(self.groups, n))
@@ -108,8 +113,8 @@ class Problem:
         return tuple(self.activations) if isinstance(self.activations, Mapping) else ()
 
     @property
-    def X(self) -> np.ndarray:  # noqa: N802 - the field's name for it
-        """The (n, d) activations, where there is one site."""
+    def X(self) -> Any:  # noqa: N802 - the field's name for it
+        """The (n, d) activations, where there is one site: an array, or CSR where they came sparse."""
         if not self.sites:
             return self.activations
         if len(self.sites) == 1:
@@ -122,7 +127,7 @@ class Problem:
     @property
     def n(self) -> int:
         """Number of rows."""
-        return len(self.activations[self.sites[0]] if self.sites else self.activations)
+        return (self.activations[self.sites[0]] if self.sites else self.activations).shape[0]
 
     @property
     def d(self) -> int:
@@ -199,8 +204,8 @@ class Problem:
     def with_activations(self, activations: np.ndarray | Mapping[str, np.ndarray]) -> Problem:
         """Return this problem with other activations, checked."""
         sites = _as_sites(activations)
-        if any(len(array) != self.n for array in sites.values()):
-            raise InputError(f"activations must keep their {self.n} rows, got {[len(a) for a in sites.values()]}.")
+        if any(array.shape[0] != self.n for array in sites.values()):
+            raise InputError(f"activations must keep their {self.n} rows, got {[a.shape[0] for a in sites.values()]}.")
         return self._replace(activations=sites if isinstance(activations, Mapping) else sites[""])
 
     def at(self, site: str) -> Problem:
@@ -212,9 +217,9 @@ class Problem:
     def take(self, rows: np.ndarray) -> Problem:
         """Return the problem on some rows, in the order given."""
         if self.sites:
-            activations: Any = {name: array[rows] for name, array in self.activations.items()}
+            activations: Any = {name: take_rows(array, rows) for name, array in self.activations.items()}
         else:
-            activations = self.activations[rows]
+            activations = take_rows(self.activations, rows)
         part = self._replace(
             activations=activations,
             labels=None if self.labels is None else self.labels[rows],
@@ -242,7 +247,7 @@ def _as_sites(given: Any) -> dict[str, np.ndarray]:
     if not given:
         raise InputError("activations must have at least one site, got an empty mapping.")
     sites = {str(name): as_activations(array, f"activations[{name!r}]") for name, array in given.items()}
-    lengths = {name: len(array) for name, array in sites.items()}
+    lengths = {name: array.shape[0] for name, array in sites.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"activations must have the same rows at every site, got {lengths}.")
     return sites

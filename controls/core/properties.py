@@ -8,8 +8,11 @@ from typing import final
 
 import numpy as np
 
+from controls.core.arrays import same_array
 from controls.core.exchangeability import IndexExchangeability, Whole
 from controls.core.problem import Problem
+from controls.core.sequences import rows_of_each, sequence_codes
+from controls.core.strata import Given
 
 
 class Property(ABC):
@@ -50,9 +53,9 @@ class SameActivations(Property):
     def holds(self, before: Problem, after: Problem) -> bool:
         """Whether every site's array is the same."""
         if not before.sites:
-            return _same(before.activations, after.activations)
+            return same_array(before.activations, after.activations)
         return before.sites == after.sites and all(
-            _same(before.activations[site], after.activations[site]) for site in before.sites
+            same_array(before.activations[site], after.activations[site]) for site in before.sites
         )
 
 
@@ -69,7 +72,7 @@ class SameGroups(Property):
     def holds(self, before: Problem, after: Problem) -> bool:
         """Whether every column is the same."""
         names = list(before.groups) == list(after.groups) and before.unit == after.unit
-        return names and all(_same(before.groups[name], after.groups[name]) for name in before.groups)
+        return names and all(same_array(before.groups[name], after.groups[name]) for name in before.groups)
 
 
 @final
@@ -91,7 +94,26 @@ class LabelCounts(Property):
         rows = _one_row_each(before, self.per)
         strata = before.codes(self.within)[rows] if self.within else np.zeros(len(rows), dtype=np.int64)
         old, new = before.labels[rows], after.labels[rows]
-        return _same(old[np.lexsort((old, strata))], new[np.lexsort((new, strata))])
+        return same_array(old[np.lexsort((old, strata))], new[np.lexsort((new, strata))])
+
+
+@final
+@dataclass(frozen=True)
+class LabelCountsWhere(Property):
+    """How often each label occurs among the rows that agree in nuisance columns."""
+
+    given: Given
+
+    @property
+    def words(self) -> str:
+        """The property in words."""
+        return f"how often each label occurs among the {self.given.words}".replace("labels of rows", "rows")
+
+    def holds(self, before: Problem, after: Problem) -> bool:
+        """Whether the table of counts is the same."""
+        strata = self.given.strata(before)
+        old, new = before.labels, after.labels
+        return same_array(old[np.lexsort((old, strata))], new[np.lexsort((new, strata))])
 
 
 @final
@@ -121,7 +143,7 @@ class LabelSizes(Property):
 
     def holds(self, before: Problem, after: Problem) -> bool:
         """Whether absolute values are the same."""
-        return _same(np.abs(before.labels), np.abs(after.labels))
+        return same_array(np.abs(before.labels), np.abs(after.labels))
 
 
 @final
@@ -140,7 +162,7 @@ class Ties(Property):
         """Whether each member has a single label after (whatever it had before)."""
         codes = before.codes(self.group)
         first = np.unique(codes, return_index=True)[1]
-        return _same(after.labels, after.labels[first][codes])
+        return same_array(after.labels, after.labels[first][codes])
 
 
 @final
@@ -158,6 +180,24 @@ class Sequences(Property):
     def holds(self, before: Problem, after: Problem) -> bool:
         """Whether the same sequences are there."""
         return _sequences(before, self.group) == _sequences(after, self.group)
+
+
+@final
+@dataclass(frozen=True)
+class Turns(Property):
+    """Each group's label sequence, up to the row where it begins."""
+
+    group: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The property in words."""
+        return f"the label sequence of {f'each {self.group}' if self.group else 'all rows'}, turned round in a circle"
+
+    def holds(self, before: Problem, after: Problem) -> bool:
+        """Whether every sequence is a turn of what it was."""
+        rows = rows_of_each(sequence_codes(before, self.group))
+        return all(_is_turn(before.label_codes[some], after.labels[some], before.classes) for some in rows)
 
 
 @final
@@ -239,8 +279,11 @@ class SignAlignment(Association):
         return float(before.labels @ after.labels / max(before.labels @ before.labels, np.finfo(float).tiny))
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a is b or (a.shape == b.shape and bool((a == b).all()))
+def _is_turn(old: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> bool:
+    """Whether a sequence of labels is one of codes ``old``, turned: a stretch of ``old`` written twice."""
+    new = np.searchsorted(classes, labels)
+    twice = np.concatenate([old, old])
+    return any(np.array_equal(twice[start : start + len(new)], new) for start in range(len(old)))
 
 
 def _one_row_each(problem: Problem, group: str | None) -> np.ndarray:

@@ -79,6 +79,7 @@ class Comparison:
     licenses: str
     licensed: bool  # whether this sentence may be said, after correction over the battery
     integrity: Mapping[str, float] = field(default_factory=dict)
+    failures: tuple[tuple[int, str], ...] = ()  # draws whose trainer failed twice, and how; they have no score
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Provenance:
     threads: int
     started: str  # ISO 8601, UTC
     seconds: float
+    store: str | None = None  # the file that keeps every draw
 
 
 class Reported:
@@ -134,7 +136,7 @@ class Reported:
         return report.plot(self)
 
     def save(self: Any, folder: str | Path) -> Path:
-        """Write ``result.json`` and ``report.html`` into a folder, and return the page's path."""
+        """Write ``report.html``, ``result.json``, ``junit.xml`` and ``summary.md``; return the page's path."""
         from controls import report
 
         return report.save(self, folder)

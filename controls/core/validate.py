@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from controls.core.arrays import as_csr, is_mapped, is_sparse
 from controls.core.errors import InputError, InputTypeError
 
 _CHUNK = 1 << 22  # elements looked at in one go when NaN is searched for
@@ -15,12 +17,16 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
     """Return ``value`` (numpy, torch, pandas, polars, list) as a numpy array, without a copy where possible."""
     _refuse_masked(value, name)
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # a torch tensor, recognised without importing torch
+        if str(value.layout) != "torch.strided":
+            raise InputTypeError(f"{name} must be a dense tensor or a scipy.sparse array, got a {value.layout} tensor.")
         tensor = value.detach().cpu()
         if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
             tensor = tensor.float()
         return tensor.numpy()
     if hasattr(value, "to_numpy"):
         return np.asarray(value.to_numpy())
+    if hasattr(value, "collect") and hasattr(value, "lazy"):  # a polars query
+        raise InputTypeError(f"{name} must be data, got a {type(value).__name__} not yet run; pass {name}.collect().")
     if hasattr(value, "toarray"):
         raise InputTypeError(
             f"{name} must be a dense array, got a sparse {type(value).__name__}; pass {name}.toarray()."
@@ -46,19 +52,58 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def as_activations(value: Any, name: str = "activations") -> np.ndarray:
-    """Return activations as a finite, floating (n, d) array; raise InputError in one sentence otherwise."""
-    array = as_numpy(value, name)
-    if array.ndim != 2:
+def as_activations(value: Any, name: str = "activations") -> Any:
+    """Return activations as a finite, floating (n, d) array, or CSR where they came sparse.
+
+    Raises InputError in one sentence otherwise. What is memory-mapped stays so, in its own type.
+    """
+    sparse = is_sparse(value)
+    array = value if sparse else _unnested(as_numpy(value, name), name)
+    if len(array.shape) != 2:
         raise InputError(
             f"{name} must have two dimensions (n rows, d features), got shape {array.shape}; "
             "pool or flatten the other dimensions, or reshape(-1, 1) for one feature."
         )
     if array.shape[0] == 0 or array.shape[1] == 0:
         raise InputError(f"{name} must not be empty, got shape {array.shape}.")
+    if sparse:
+        return _as_sparse(array, name)
     array = _as_float(array, name)
-    _refuse_non_finite(array, name)
+    if array.dtype.kind == "f":
+        _refuse_non_finite(array, name)
     return read_only(array)
+
+
+def _as_sparse(value: Any, name: str) -> Any:
+    if value.dtype.kind not in "fiub":
+        raise InputTypeError(f"{name} must hold numbers, got dtype {value.dtype}; convert it before.")
+    rows = as_csr(value)
+
+    def place(first: tuple[int, ...]) -> str:
+        row = int(np.searchsorted(rows.indptr, first[0], side="right")) - 1
+        return f"row {row}, column {int(rows.indices[first[0]])}"
+
+    _refuse_non_finite(rows.data, name, place)
+    return rows
+
+
+def _unnested(array: np.ndarray, name: str) -> np.ndarray:
+    """Return a column whose entries are vectors, as data frames keep them, as the array (n, d) that it stands for."""
+    column = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.dtype.kind != "O" or column.ndim != 1 or not len(column) or not _is_vector(column[0]):
+        return array
+    lengths = sorted({len(row) if _is_vector(row) else 0 for row in column})
+    if len(lengths) > 1:
+        raise InputError(
+            f"{name} must have vectors of one length in every row, got from {lengths[0]} to {lengths[-1]}."
+        )
+    return np.stack([np.asarray(row) for row in column])
+
+
+def _is_vector(value: Any) -> bool:
+    if hasattr(value, "to_numpy"):
+        return True
+    return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
 def _as_float(array: np.ndarray, name: str) -> np.ndarray:
@@ -74,12 +119,18 @@ def _as_float(array: np.ndarray, name: str) -> np.ndarray:
             f"{name} must hold numbers, got dtype {array.dtype} (first value {array.flat[0].item()!r}); "
             "encode it before."
         )
+    if is_mapped(array):  # rows are converted when they are taken: a copy may not fit
+        return array
     if array.dtype.kind != "f":
         return array.astype(np.float64)
     return array.astype(np.float32) if array.dtype.itemsize < 4 else array
 
 
-def _refuse_non_finite(array: np.ndarray, name: str) -> None:
+def _cell(first: tuple[int, ...]) -> str:
+    return f"row {first[0]}" + (f", column {first[1]}" if len(first) > 1 else "")
+
+
+def _refuse_non_finite(array: np.ndarray, name: str, place: Callable[[tuple[int, ...]], str] = _cell) -> None:
     """Raise with how many values are not finite and where the first one is; reads in chunks."""
     rows = max(1, _CHUNK // max(1, array.shape[1] if array.ndim == 2 else 1))
     bad, first = 0, None
@@ -92,9 +143,8 @@ def _refuse_non_finite(array: np.ndarray, name: str) -> None:
                 first = (start + int(where[0]), *map(int, where[1:]))
     if first is None:
         return
-    place = f"row {first[0]}" + (f", column {first[1]}" if len(first) > 1 else "")
     raise InputError(
-        f"{name} must be finite, got {bad} NaN or infinite value{'s' if bad > 1 else ''}, the first at {place}; "
+        f"{name} must be finite, got {bad} NaN or infinite value{'s' if bad > 1 else ''}, the first at {place(first)}; "
         "drop or impute those rows."
     )
 

@@ -2,5 +2,6 @@
 
 from controls.generators.labels import FlipSigns, ShuffleLabels
 from controls.generators.random_labels import ControlTask, ResampleLabels
+from controls.generators.sequences import ShiftLabels
 
-__all__ = ["ControlTask", "FlipSigns", "ResampleLabels", "ShuffleLabels"]
+__all__ = ["ControlTask", "FlipSigns", "ResampleLabels", "ShiftLabels", "ShuffleLabels"]

@@ -8,14 +8,16 @@ from typing import final
 import numpy as np
 
 from controls.core.control import IndexControl, Inference, LabelControl
+from controls.core.drift import bin_caveats
 from controls.core.errors import CannotControl, InputError
 from controls.core.exactness import caveats_of
 from controls.core.exchangeability import Free, IndexExchangeability, SignFlip, Whole, Within
-from controls.core.orbit import ExpandedOrbit, SignOrbit, TreeOrbit
+from controls.core.orbit import IndexOrbit, SignOrbit
 from controls.core.problem import Problem
 from controls.core.properties import (
     LabelAlignment,
     LabelCounts,
+    LabelCountsWhere,
     LabelSet,
     LabelSizes,
     Property,
@@ -27,6 +29,7 @@ from controls.core.properties import (
     SignAlignment,
     Ties,
 )
+from controls.core.strata import Given, as_columns
 
 _KEPT = (SameActivations(), SameGroups())
 
@@ -46,6 +49,13 @@ class ShuffleLabels(IndexControl):
     blocks : bool
         With ``whole``: exchange whole label sequences among groups of equal length, for labels that
         vary within groups and depend on one another there.
+    given : str or tuple of str, optional
+        Nuisance columns (position, token, length), named among the groups: labels move only among
+        rows that agree in all of them, and in ``within`` where that is named too.
+    bins : int, optional
+        With ``given``: numbers that take more than ``bins`` values are cut at their quantiles in so
+        many bins. None: fractional numbers in ten; whole numbers, which may be names such as token
+        ids, stay as they are, and so do texts.
     exchangeability : IndexExchangeability, optional
         Any other group of rearrangements, such as ``controls.core.exchangeability.Nested``.
 
@@ -63,7 +73,10 @@ class ShuffleLabels(IndexControl):
     (Hemerik and Goeman 2018). Where a unit is named, the control names a group, or folds are given as
     rows, the library looks at whether labels are serially dependent, clustered, or tied to group
     sizes or to those folds in a way that contradicts the null, and if so withdraws the claim.
-    A draw costs O(n log n) time and O(n) memory.
+    With ``given`` the null speaks of rows in one bin. That labels are independent of the activations
+    given the number itself follows only as far as bins are fine; the library looks at whether labels
+    go with it inside the bins, and withdraws the claim where they do. The integrity figures say how
+    many rows can move. A draw costs O(n log n) time and O(n) memory.
 
     References
     ----------
@@ -77,14 +90,19 @@ class ShuffleLabels(IndexControl):
     >>> drawn = ct.ShuffleLabels(within="document").draw(problem, np.random.default_rng(0))
     >>> sorted(drawn.labels[:2].tolist()), sorted(drawn.labels[2:].tolist())
     ([0, 1], [0, 1])
+    >>> ct.ShuffleLabels(within="document", given=("word", "position"), bins=5).null
+    'Given the activations, the labels of rows that agree in word and position (numbers in 5 bins) within ...
     """
 
     within: str | None = None
     whole: str | None = None
     blocks: bool = False
     exchangeability: IndexExchangeability | None = None
+    given: str | tuple[str, ...] | None = None
+    bins: int | None = None
 
     def __post_init__(self) -> None:
+        self._check_given()
         if self.exchangeability is not None and (self.within or self.whole or self.blocks):
             raise InputError("exchangeability replaces within=, whole= and blocks=, got both; give it alone.")
         if self.blocks and self.whole is None:
@@ -92,9 +110,25 @@ class ShuffleLabels(IndexControl):
         if self.whole is not None and self.whole == self.within:
             raise InputError(f"whole= and within= must be different groups, got {self.whole!r} twice.")
 
+    def _check_given(self) -> None:
+        if self.given is None:
+            if self.bins is not None:
+                raise InputError(f"bins= cuts the columns of given=, got bins={self.bins!r} alone; name the columns.")
+            return
+        if self.whole is not None or self.blocks or self.exchangeability is not None:
+            raise InputError(
+                "given= moves labels of single rows and goes with within= alone, got whole=, blocks= or "
+                "exchangeability= too; for whole groups, give the nuisance as a group column and name it in within=."
+            )
+        names = as_columns(self.given)
+        object.__setattr__(self, "given", names[0] if len(names) == 1 else names)
+        self.restriction  # noqa: B018 - refuses bins, and a column named twice
+
     @property
     def restriction(self) -> IndexExchangeability:
         """What may be exchanged with what."""
+        if self.given is not None:
+            return Given(as_columns(self.given), self.within, self.bins)
         if self.exchangeability is not None:
             return self.exchangeability
         if self.whole is not None:
@@ -114,7 +148,9 @@ class ShuffleLabels(IndexControl):
     @property
     def licenses(self) -> str:
         """What surviving this control licenses one to say, as one sentence."""
-        beyond = f" beyond what the {self.within} tells" if self.within else ""
+        known = ([self.within] if self.within else []) + ([*as_columns(self.given)] if self.given else [])
+        beyond = f" beyond what the {' and '.join(known)} tells" if known else ""
+        beyond += ", as far as its bins are fine" if self.given else ""
         return (
             f"The activations carry information about the labels{beyond}; not that the model learned it, "
             "nor that it is more than word identity or any other property that goes with the labels."
@@ -132,18 +168,20 @@ class ShuffleLabels(IndexControl):
                 return (*kept, LabelCounts(within=within, per=group)) if within else kept
             case Within(group):
                 return (*kept, LabelCounts(), LabelCounts(within=group))
+            case Given() as given:
+                return (*kept, LabelCounts(), LabelCountsWhere(given))
         return (*kept, LabelCounts())
 
     @property
     def destroys(self) -> tuple[Property, ...]:
         """Which row (or group) has which label."""
-        if self.exchangeability is not None:
-            return (RestrictedAlignment(self.exchangeability),)
+        if self.exchangeability is not None or self.given is not None:
+            return (RestrictedAlignment(self.restriction),)
         if self.blocks:
             return (SequenceAlignment(str(self.whole), self.within),)
         return (LabelAlignment(within=self.within, per=self.whole),)
 
-    def orbit(self, problem: Problem) -> TreeOrbit | ExpandedOrbit:
+    def orbit(self, problem: Problem) -> IndexOrbit:
         """Return the distinct relabelings."""
         return problem.memo(("orbit", self), lambda: self.restriction.orbit(problem))
 
@@ -161,7 +199,18 @@ class ShuffleLabels(IndexControl):
 
     def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
         """Return the dependence of labels within units that contradicts exchangeability, in words."""
-        return caveats_of(problem, self.orbit(problem), rng, self.restriction)
+        found = caveats_of(problem, self.orbit(problem), rng, self.restriction)
+        match self.restriction:
+            case Given() as given:
+                return (*found, *bin_caveats(problem, given, rng))
+        return found
+
+    def integrity(self, problem: Problem, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+        """Return, for strata of nuisance columns, the share of all rows whose label can move."""
+        match self.restriction:
+            case Given() as given:
+                return {"rows whose label can move": float(given.movable(problem).mean())}
+        return {}
 
 
 @final

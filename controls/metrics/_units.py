@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -58,6 +59,16 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Divide; NaN where the denominator is not positive."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(denominator > 0, np.divide(numerator, denominator), np.nan)
+
+
+def mean_defined(parts: Iterator[np.ndarray]) -> np.ndarray:
+    """Return the mean over parts of one shape, leaving NaN out; NaN where all are."""
+    total, count = np.zeros(()), np.zeros(())
+    for part in parts:
+        known = ~np.isnan(part)
+        total = total + np.where(known, part, 0.0)
+        count = count + known
+    return ratio(total, count)
 
 
 class RowMean(ColumnMetric):

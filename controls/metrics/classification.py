@@ -14,7 +14,7 @@ from controls.core.metric import ColumnMetric
 from controls.core.trainer import Output, Task
 from controls.metrics._pairs import auc, auc_without
 from controls.metrics._read import read
-from controls.metrics._units import RowMean, Units, ratio
+from controls.metrics._units import RowMean, Units, mean_defined, ratio
 
 
 @final
@@ -98,12 +98,12 @@ class BalancedAccuracy(ColumnMetric):
         """Return the score of each column, shape (B,)."""
         right = truth == read(output, "labels")
         members = (truth == code for code in range(int(truth.max()) + 1))
-        return _mean_defined(ratio((of & right).sum(axis=0), of.sum(axis=0)) for of in members)
+        return mean_defined(ratio((of & right).sum(axis=0), of.sum(axis=0)) for of in members)
 
     def without_units(self, truth: np.ndarray, output: Output, units: np.ndarray) -> np.ndarray:
         """Return the score of each column with each unit left out, shape (G, B)."""
         right, grouped = truth == read(output, "labels"), Units.of(units)
-        return _mean_defined(
+        return mean_defined(
             ratio(
                 grouped.others(np.add, (of & right).astype(np.int64)),
                 grouped.others(np.add, of.astype(np.int64)),
@@ -123,11 +123,11 @@ class _Areas(ColumnMetric):
 
     def score(self, truth: np.ndarray, output: Output) -> np.ndarray:
         """Return the area of each column, shape (B,); NaN where the test rows hold one class only."""
-        return _mean_defined(auc(scores, positive) for scores, positive in self.curves(truth, output))
+        return mean_defined(auc(scores, positive) for scores, positive in self.curves(truth, output))
 
     def without_units(self, truth: np.ndarray, output: Output, units: np.ndarray) -> np.ndarray:
         """Return the area of each column without each unit, shape (G, B); NaN where one class is left."""
-        return _mean_defined(auc_without(scores, positive, units) for scores, positive in self.curves(truth, output))
+        return mean_defined(auc_without(scores, positive, units) for scores, positive in self.curves(truth, output))
 
     def defined(self, class_counts: np.ndarray) -> np.ndarray:
         """Whether test rows with these class counts (C, B) hold at least two classes; shape (B,)."""
@@ -215,13 +215,3 @@ def _second_class(output: Output) -> np.ndarray:
     if output.scores is not None:
         return output.scores
     return read(output, "probabilities")[:, :, 1]
-
-
-def _mean_defined(parts: Iterator[np.ndarray]) -> np.ndarray:
-    """Return the mean over parts of one shape, leaving NaN out; NaN where all are."""
-    total, count = np.zeros(()), np.zeros(())
-    for part in parts:
-        known = ~np.isnan(part)
-        total = total + np.where(known, part, 0.0)
-        count = count + known
-    return ratio(total, count)

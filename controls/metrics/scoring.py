@@ -11,6 +11,8 @@ from controls.core.errors import InputError, InputTypeError, NameNotFound, unkno
 from controls.core.metric import ColumnMetric, FindingMetric, Metric
 from controls.core.trainer import Task
 from controls.metrics.classification import Accuracy, BalancedAccuracy, NegLogLoss, RocAuc, RocAucOvr
+from controls.metrics.correlation import PearsonR
+from controls.metrics.precision import F1, AveragePrecision, F1Macro
 from controls.metrics.regression import R2, NegMeanSquaredError
 
 BUILT_IN: dict[str, ColumnMetric] = {
@@ -21,13 +23,21 @@ BUILT_IN: dict[str, ColumnMetric] = {
         RocAuc(),
         RocAucOvr(),
         NegLogLoss(),
+        AveragePrecision(),
+        F1(),
+        F1Macro(),
         R2(),
         NegMeanSquaredError(),
+        PearsonR(),
     )
 }
 _SHORT = {  # what people call it: the name that it has
     "auc": "roc_auc",
     "auroc": "roc_auc",
+    "ap": "average_precision",
+    "auprc": "average_precision",
+    "pearson": "pearsonr",
+    "correlation": "pearsonr",
     "cross_entropy": "neg_log_loss",
     "mse": "neg_mean_squared_error",
     "rmse": "neg_root_mean_squared_error",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from controls.probes.adapt import as_trainer
-from controls.probes.findings import LogisticFinding, RidgeClassifierFinding, RidgeFinding
+from controls.probes.centroids import LDAProbe, MeanDifferenceProbe
+from controls.probes.findings import (
+    LDAFinding,
+    LogisticFinding,
+    MeanDifferenceFinding,
+    RidgeClassifierFinding,
+    RidgeFinding,
+)
 from controls.probes.from_function import FunctionTrainer
 from controls.probes.from_sklearn import EstimatorTrainer
 from controls.probes.linear import LogisticProbe, RidgeProbe
@@ -16,8 +23,12 @@ if TYPE_CHECKING:
 __all__ = [
     "EstimatorTrainer",
     "FunctionTrainer",
+    "LDAFinding",
+    "LDAProbe",
     "LogisticFinding",
     "LogisticProbe",
+    "MeanDifferenceFinding",
+    "MeanDifferenceProbe",
     "RidgeClassifierFinding",
     "RidgeFinding",
     "RidgeProbe",

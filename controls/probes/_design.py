@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
+from controls.core.arrays import dense_rows
 from controls.core.errors import InputError
 from controls.core.trainer import Split
 
@@ -37,7 +38,7 @@ class Design:
 
 def make_design(activations: np.ndarray, split: Split, *, standardize: bool, device: torch.device) -> Design:
     """Return the design of one split; columns that are constant up to rounding keep their scale."""
-    train, test = (torch.from_numpy(activations[rows]).to(device, torch.float64) for rows in split)
+    train, test = (torch.from_numpy(dense_rows(activations, rows)).to(device, torch.float64) for rows in split)
     mean = train.mean(0)
     train -= mean
     mean_left = train.mean(0)  # what rounding left of the mean matters where it dwarfs the deviations

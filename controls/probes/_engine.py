@@ -161,4 +161,4 @@ def fit_ridge(probe: RidgeProbe, X: np.ndarray, targets: np.ndarray) -> tuple[np
 
 
 def _all_rows(X: np.ndarray) -> Split:
-    return np.arange(len(X)), np.arange(0)
+    return np.arange(X.shape[0]), np.arange(0)

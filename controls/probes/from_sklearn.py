@@ -73,12 +73,16 @@ class EstimatorTrainer(Trainer):
 
     def fit(self, problem: Problem, rng: np.random.Generator) -> Any:
         """Return a fitted clone; without labels it is fitted to the activations alone."""
-        from sklearn.base import clone
+        return fit_clone(self.estimator, problem.X, problem.labels, rng)
 
-        estimator: Any = clone(self.estimator)
-        _seed(estimator, rng)
-        data = (problem.X,) if problem.labels is None else (problem.X, problem.labels)
-        return call(f"{name_of(estimator)}.fit", estimator.fit, *data)
+
+def fit_clone(estimator: Any, X: Any, y: Any, rng: np.random.Generator) -> Any:
+    """Return a clone of the estimator, seeded by ``rng`` where it has no seed, and fitted."""
+    from sklearn.base import clone
+
+    fresh: Any = clone(estimator)
+    _seed(fresh, rng)
+    return call(f"{name_of(fresh)}.fit", fresh.fit, *((X,) if y is None else (X, y)))
 
 
 def _kind(estimator: Any) -> str | None:

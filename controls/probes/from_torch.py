@@ -10,6 +10,7 @@ from typing import Any, Literal, final
 import numpy as np
 import torch
 
+from controls.core.arrays import dense
 from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem
 from controls.core.trainer import Task, Trainer
@@ -49,7 +50,7 @@ class TorchFinding:
 
     def _forward(self, X: np.ndarray) -> torch.Tensor:
         with torch.no_grad():
-            return self.module(torch.tensor(X, dtype=torch.float32, device=self.device)).double().cpu()
+            return self.module(torch.tensor(dense(X), dtype=torch.float32, device=self.device)).double().cpu()
 
 
 @final
@@ -139,7 +140,7 @@ class TorchTrainer(Trainer):
     def fit(self, problem: Problem, rng: np.random.Generator) -> TorchFinding:
         """Return the trained module, as something that predicts."""
         targets, classes = self._targets(problem)
-        data = torch.tensor(problem.X, dtype=torch.float32, device=self.device)
+        data = torch.tensor(dense(problem.X), dtype=torch.float32, device=self.device)
         device = torch.device(self.device)
         seed = int(rng.integers(_SEEDS))
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

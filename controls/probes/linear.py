@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 
@@ -194,7 +194,7 @@ class RidgeProbe(BatchTrainer):
         return _engine.RidgeEngine(self, activations, splits, n_classes if task == "classification" else 0)
 
 
-def _check_common(probe: LogisticProbe | RidgeProbe) -> None:
+def _check_common(probe: Any) -> None:
     one_of(probe.dtype, "dtype", ("float64", "float32"))
     if not isinstance(probe.standardize, bool):
         raise InputTypeError(f"standardize must be True or False, got {probe.standardize!r}.")

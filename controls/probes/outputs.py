@@ -55,7 +55,7 @@ def outputs(finding: Any, activations: np.ndarray, needs: str, classes: np.ndarr
     >>> outputs(says_b, np.eye(2), "labels", np.array(["a", "b"]), "classification").labels.tolist()
     [[1], [1]]
     """
-    m = len(activations)
+    m = activations.shape[0]
     if task == "regression":
         if needs != "labels":
             raise _lacks(finding, needs)
@@ -146,7 +146,7 @@ def _table(finding: Any, method: str, activations: np.ndarray, classes: np.ndarr
     what = f"{name_of(finding)}.{method}"
     raw = _finite(_read(finding, method, activations), what)
     seen = _seen(finding, classes)
-    m, k = len(activations), len(seen)
+    m, k = activations.shape[0], len(seen)
     proba = method == "predict_proba"
     if raw.shape in ((m,), (m, 1)) and k == 2:  # of the second of two classes
         second = raw.reshape(m)

@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controls.core.result import Result, Sweep
+from controls.report.annotations import as_annotations
+from controls.report.claims import Record, all_shown, checked, shown
+from controls.report.escape import printable
+from controls.report.junit import as_junit
+from controls.report.markdown import as_markdown
+from controls.report.parquet import as_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +22,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "as_annotations",
     "as_frame",
     "as_html",
     "as_html_fragment",
     "as_json",
+    "as_junit",
+    "as_markdown",
+    "as_parquet",
     "as_text",
     "from_json",
     "plot",
@@ -28,8 +37,6 @@ __all__ = [
     "save",
     "save_page",
 ]
-
-Record = Result | Sweep
 
 
 def as_text(record: Record, *, width: int = 110) -> str:
@@ -62,7 +69,7 @@ def as_text(record: Record, *, width: int = 110) -> str:
     """
     from controls.report import table
 
-    return table.text(_checked(record), width)
+    return table.text(shown(record), width)
 
 
 def print_result(record: Record, console: Console | None = None) -> None:
@@ -79,14 +86,14 @@ def print_result(record: Record, console: Console | None = None) -> None:
 
     from controls.report import table
 
-    table.show(_checked(record), console or Console())
+    table.show(shown(record), console or Console())
 
 
 def as_html_fragment(record: Record) -> str:
     """Return a record as a small piece of HTML for a notebook cell; it takes its colours from the notebook."""
     from controls.report import page
 
-    return page.fragment(_checked(record))
+    return page.fragment(shown(record))
 
 
 def as_html(records: Record | Sequence[Record], *, title: str = "") -> str:
@@ -124,14 +131,14 @@ def as_html(records: Record | Sequence[Record], *, title: str = "") -> str:
     """
     from controls.report import page
 
-    return page.page(_all_checked(records), title)
+    return page.page(all_shown(records), printable(title))
 
 
 def as_frame(record: Record) -> pd.DataFrame:
     """Return one row per control (and site), unrounded, as a pandas DataFrame."""
     from controls.report import frame
 
-    return frame.frame(_checked(record))
+    return frame.frame(checked(record))
 
 
 def as_json(record: Record, path: str | Path | None = None) -> str:
@@ -156,7 +163,7 @@ def as_json(record: Record, path: str | Path | None = None) -> str:
     """
     from controls.report import files
 
-    text = files.to_json(_checked(record))
+    text = files.to_json(checked(record))
     if path is not None:
         files.write_text(Path(path), text)
     return text
@@ -203,11 +210,11 @@ def plot(record: Record) -> Figure:
     """
     from controls.report import plots
 
-    return plots.figure(_checked(record))
+    return plots.figure(shown(record))
 
 
 def save(record: Record, folder: str | Path) -> Path:
-    """Write ``result.json`` and ``report.html`` into a folder, each in one step.
+    """Write ``result.json``, ``report.html``, ``junit.xml`` and ``summary.md`` into a folder, each in one step.
 
     Parameters
     ----------
@@ -226,35 +233,20 @@ def save(record: Record, folder: str | Path) -> Path:
     InputError
         If the folder cannot be written.
     """
+    texts = {"result.json": as_json(record), "junit.xml": as_junit(record), "summary.md": as_markdown(record)}
     page = as_html(record)
-    as_json(record, Path(folder) / "result.json")
-    return _write_page(page, Path(folder) / "report.html")
+    for name, text in texts.items():
+        _write(text, Path(folder) / name)
+    return _write(page, Path(folder) / "report.html")
 
 
 def save_page(records: Record | Sequence[Record], path: str | Path, title: str = "") -> Path:
     """Write one page about several records to a file, in one step, and return its path."""
-    return _write_page(as_html(records, title=title), Path(path))
+    return _write(as_html(records, title=title), Path(path))
 
 
-def _write_page(html: str, path: Path) -> Path:
+def _write(text: str, path: Path) -> Path:
     from controls.report import files
 
-    files.write_text(path, html)
+    files.write_text(path, text)
     return path
-
-
-def _checked(record: Record) -> Record:
-    from controls.core.errors import InputTypeError
-
-    if not isinstance(record, (Result, Sweep)):
-        raise InputTypeError(f"record must be a Result or a Sweep, got {type(record).__name__}.")
-    return record
-
-
-def _all_checked(records: Record | Sequence[Record]) -> list[Record]:
-    from controls.core.errors import InputError
-
-    listed = [records] if isinstance(records, (Result, Sweep)) else list(records)
-    if not listed:
-        raise InputError("records must hold at least one Result or Sweep, got none.")
-    return [_checked(record) for record in listed]

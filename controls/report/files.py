@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from controls.core.errors import InputError, InputTypeError
 from controls.core.result import Result, Sweep
 from controls.report.schema import RESULT, SWEEP, ResultModel, SweepModel, to_model
 
+_LONE = re.compile("[\ud800-\udfff]")  # half of a pair of surrogates
 _MODELS: dict[str, type[ResultModel] | type[SweepModel]] = {RESULT: ResultModel, SWEEP: SweepModel}
 
 
@@ -22,7 +24,8 @@ def to_json(record: Result | Sweep) -> str:
     """Return a record as versioned JSON."""
     schema = RESULT if isinstance(record, Result) else SWEEP
     content = {"schema": schema, **to_model(record).model_dump(mode="json")}
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _LONE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)  # UTF-8 has none of them
 
 
 def read_json(text_or_path: str | Path) -> Result | Sweep:
@@ -45,12 +48,17 @@ def read_json(text_or_path: str | Path) -> Result | Sweep:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one step: a reader, or a crash, finds the old file or the new one, never half of it."""
+    """Write a text file in one step, as UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file in one step: a reader, or a crash, finds the old file or the new one, never half of it."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with temporary.open("xb") as file:
+            file.write(content)
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(

@@ -40,6 +40,17 @@ def number(value: float, decimals: int = 3) -> str:
     return text.lstrip("-") if is_zero else text.replace("-", "−")
 
 
+def exact(value: float) -> str:
+    """Return a number for programs: every digit, so that reading it back gives the same number.
+
+    Examples
+    --------
+    >>> exact(1 / 3), exact(199)
+    ('0.3333333333333333', '199')
+    """
+    return repr(value if isinstance(value, int) else float(value))
+
+
 def interval(low: float, high: float, decimals: int = 3, *, approximate: bool = False) -> str:
     """Return an interval in brackets, with ≈ where it is approximate; words where the design allows none.
 

@@ -13,12 +13,12 @@ from controls.core.result import Comparison, Result, Sweep
 def frame(record: Result | Sweep) -> pd.DataFrame:
     """Return one row per control of a result, or per site and control of a sweep."""
     if isinstance(record, Result):
-        return pd.DataFrame([_row(record, comparison) for comparison in record.comparisons])
+        return pd.DataFrame([row(record, comparison) for comparison in record.comparisons])
     return pd.DataFrame(
         [
             {
                 "site": site,
-                **_row(result, comparison),
+                **row(result, comparison),
                 "adjusted_p": record.adjusted_p.get(comparison.control, {}).get(site, math.nan),
             }
             for site, result in record.results.items()
@@ -27,7 +27,8 @@ def frame(record: Result | Sweep) -> pd.DataFrame:
     )
 
 
-def _row(result: Result, comparison: Comparison) -> dict[str, Any]:
+def row(result: Result, comparison: Comparison) -> dict[str, Any]:
+    """Return one comparison as a row, by column."""
     low, high = comparison.p_interval or (math.nan, math.nan)
     return {
         "control": comparison.control,

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from controls.core.result import Result, Sweep
 from controls.report import plots
 from controls.report.svg import inline_svg
-from controls.report.view import ResultView, SweepView, result_view, sweep_view
+from controls.report.view import SIGNS, ResultView, SweepView, result_view, sweep_view
 
 
 def page(records: Sequence[Result | Sweep], title: str) -> str:
@@ -49,10 +49,12 @@ def _label(view: ResultView | SweepView) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("controls", "report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["signs"] = SIGNS
+    return environment

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -14,10 +16,12 @@ from matplotlib.figure import Figure
 
 from controls.core.result import Comparison, Result, Sweep
 from controls.report import words
+from controls.report.escape import clipped
 from controls.report.format import count, percent
 from controls.report.palette import LIGHT, Palette
 
 MAX_DOTS = 250  # more draws than this are drawn as a histogram, which keeps files small
+_LONGEST = 40  # characters of a name in a figure; the tables have all of it
 _WIDTH = 5.6  # inches; narrow, so that a phone shrinks the text but little
 _SETTINGS: dict[Any, Any] = {
     "font.size": 8.5,
@@ -31,7 +35,7 @@ _OBSERVED, _DRAWS, _SELECTIVITY = 2.0, 1.0, 0.0  # heights of the three rows of 
 
 def figure(record: Result | Sweep, palette: Palette = LIGHT, *, key: bool = True) -> Figure:
     """Return the figure of a record; ``key`` adds the line that says how to read it."""
-    with style.context("default"), mpl.rc_context(_SETTINGS):
+    with style.context("default"), mpl.rc_context(_SETTINGS), any_glyph():
         drawn = _result(record, palette) if isinstance(record, Result) else _sweep(record, palette)
         drawn.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr]
         if key:
@@ -39,6 +43,14 @@ def figure(record: Result | Sweep, palette: Palette = LIGHT, *, key: bool = True
         drawn.get_layout_engine().execute(drawn)  # type: ignore[union-attr]  # while the fonts are ours
         drawn.set_layout_engine("none")
     return drawn
+
+
+@contextlib.contextmanager
+def any_glyph() -> Iterator[None]:
+    """Say nothing of characters that matplotlib's font lacks: a page's text is drawn by the reader's own fonts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font", UserWarning)
+        yield
 
 
 def how_to_read(record: Result | Sweep) -> str:
@@ -71,7 +83,7 @@ def _result(result: Result, palette: Palette) -> Figure:
         _observed(axes, result, palette)
         _draws(axes, comparison, palette)
         _selectivity(axes, result, comparison, palette)
-        _score_axis(axes, result.metric if row == 0 else None, palette)
+        _score_axis(axes, clipped(result.metric, _LONGEST) if row == 0 else None, palette)
     return drawn
 
 
@@ -101,7 +113,7 @@ def _name_rows(axes: Axes, comparison: Comparison, palette: Palette) -> None:
     axes.tick_params(axis="y", length=0)
     for label, colour in zip(axes.get_yticklabels(), (palette.ink, palette.drawn, palette.observed), strict=True):
         label.set_color(colour)
-    axes.set_title(comparison.control, loc="left", fontsize=9, fontweight="bold", color=palette.ink)
+    axes.set_title(clipped(comparison.control, _LONGEST), loc="left", fontsize=9, fontweight="bold", color=palette.ink)
     right = f"{comparison.verdict} · {_with_p(comparison)}"
     axes.set_title(right, loc="right", fontsize=8, color=palette.muted)
 
@@ -186,9 +198,9 @@ def _sweep(sweep: Sweep, palette: Palette) -> Figure:
         _frame(axes, palette)
         axes.grid(axis="y", color=palette.faint, lw=0.6)
         axes.set_axisbelow(True)
-        axes.set_title(name, loc="left", fontsize=9, fontweight="bold", color=palette.ink)
+        axes.set_title(clipped(name, _LONGEST), loc="left", fontsize=9, fontweight="bold", color=palette.ink)
         _sweep_panel(axes, sweep, name, palette)
-    _name_sites(panels[-1], list(sweep.results), palette)
+    _name_sites(panels[-1], [clipped(site, _LONGEST) for site in sweep.results], palette)
     return drawn
 
 
@@ -210,7 +222,7 @@ def _sweep_panel(axes: Axes, sweep: Sweep, name: str, palette: Palette) -> None:
     axes.plot(x, scores, color=palette.observed, lw=1.4)
     passed = [sweep.adjusted_p.get(name, {}).get(site, math.nan) <= sweep.alpha for site in sweep.results]
     _marks(axes, x, scores, passed, palette)
-    axes.set_ylabel(results[0].metric if results else "", color=palette.muted, fontsize=8)
+    axes.set_ylabel(clipped(results[0].metric, _LONGEST) if results else "", color=palette.muted, fontsize=8)
     _label_ends(axes, x, scores, means, palette)
 
 

@@ -77,6 +77,7 @@ class ComparisonModel(_Model):
     licenses: str
     licensed: bool
     integrity: dict[str, Number]
+    failures: tuple[tuple[int, str], ...] = ()
 
     def record(self) -> Comparison:
         """Return the record."""
@@ -101,6 +102,7 @@ class ProvenanceModel(_Model):
     threads: int
     started: str
     seconds: Number
+    store: str | None = None
 
     def record(self) -> Provenance:
         """Return the record."""

@@ -10,7 +10,7 @@ import matplotlib as mpl
 
 from controls.core.result import Result, Sweep
 from controls.report.palette import THEMED, with_variables
-from controls.report.plots import figure
+from controls.report.plots import any_glyph, figure
 
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
@@ -23,7 +23,7 @@ def inline_svg(record: Result | Sweep, label: str, prefix: str) -> str:
     figures must differ within a page. The same record gives the same bytes.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "controls"}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "controls"}), any_glyph():
         figure(record, THEMED, key=False).savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg") :].strip()

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from controls.core.result import ClaimVerdict, Comparison, Result, Sweep, Verdict
 from controls.report import words
+from controls.report.escape import no_commands, with_text
 from controls.report.format import number, percent
 
 _STYLES = {
@@ -44,6 +45,7 @@ def text(record: Result | Sweep, width: int) -> str:
 
 def show(record: Result | Sweep, console: Console) -> None:
     """Print a record to a console."""
+    record = with_text(record, no_commands)
     parts = _result(record) if isinstance(record, Result) else _sweep(record)
     console.print(Group(*parts), markup=False, highlight=False, emoji=False)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
-from controls.core.result import ClaimVerdict, Comparison, Result, Sweep, Verdict
+from controls.core.result import Comparison, Result, Sweep
 from controls.report import words
 from controls.report.format import (
     MISSING,
@@ -20,20 +20,8 @@ from controls.report.format import (
     probability,
 )
 
-# How a verdict looks: its tone decides a colour and a sign, so that colour alone never says anything.
-_TONES = {
-    Verdict.SELECTIVE: "good",
-    Verdict.WORSE: "bad",
-    Verdict.NEGLIGIBLE: "even",
-    Verdict.EQUIVALENT: "even",
-    ClaimVerdict.HOLDS: "good",
-    ClaimVerdict.FAILS: "bad",
-}
-_CLAIMS = {
-    ClaimVerdict.HOLDS: "The claim holds",
-    ClaimVerdict.FAILS: "The claim fails",
-    ClaimVerdict.UNDECIDED: "Undecided",
-}
+# A tone decides a colour and a sign, so that colour alone never says anything.
+SIGNS = {"good": "✓", "bad": "✕", "even": "=", "open": "○"}
 Facts = tuple[tuple[str, str], ...]
 
 
@@ -121,8 +109,8 @@ def result_view(result: Result, anchor: str) -> ResultView:
     return ResultView(
         title=words.title_of(result),
         anchor=anchor,
-        claim=_CLAIMS[result.verdict],
-        tone=_TONES.get(result.verdict, "open"),
+        claim=words.CLAIMS[result.verdict],
+        tone=words.tone_of(result.verdict),
         reason=words.sentence(result.reason),
         score=words.score_words(result),
         units=words.units_words(result),
@@ -176,7 +164,7 @@ def _row(result: Result, comparison: Comparison, name: str, anchor: str, adjuste
         p=words.p_short(comparison),
         adjusted_p=adjusted_p,
         verdict=str(comparison.verdict),
-        tone=_TONES.get(comparison.verdict, "open"),
+        tone=words.tone_of(comparison.verdict),
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from controls.core.problem import ROWS
-from controls.core.result import Comparison, Estimate, Result, Sweep
+from controls.core.result import ClaimVerdict, Comparison, Estimate, Result, Sweep, Verdict
 from controls.report.format import (
     MISSING,
     count,
@@ -23,6 +23,24 @@ ENSEMBLE = (
     "A rank is the place of the score among the draws of a stated ensemble and itself; "
     "it is not a test of a null hypothesis."
 )
+CLAIMS = {
+    ClaimVerdict.HOLDS: "The claim holds",
+    ClaimVerdict.FAILS: "The claim fails",
+    ClaimVerdict.UNDECIDED: "Undecided",
+}
+_TONES = {
+    Verdict.SELECTIVE: "good",
+    Verdict.WORSE: "bad",
+    Verdict.NEGLIGIBLE: "even",
+    Verdict.EQUIVALENT: "even",
+    ClaimVerdict.HOLDS: "good",
+    ClaimVerdict.FAILS: "bad",
+}
+
+
+def tone_of(verdict: Verdict | ClaimVerdict) -> str:
+    """Return how a verdict looks: good, bad, even, or open where nothing is decided."""
+    return _TONES.get(verdict, "open")
 
 
 def title_of(record: Result | Sweep) -> str:
@@ -132,6 +150,26 @@ def sentence(text: str) -> str:
     if said[1:2].isalpha():
         said = said[:1].upper() + said[1:]
     return said if not said or said.endswith((".", "!", "?")) else f"{said}."
+
+
+def claim_words(result: Result) -> str:
+    """Return why a claim got its verdict; where it does not hold, with what each open comparison says.
+
+    That names the draws or units that are needed, where the comparison names them.
+    """
+    said = [sentence(result.reason)]
+    if result.verdict is not ClaimVerdict.HOLDS:
+        opened = [part for part in result.comparisons if part.verdict is not Verdict.SELECTIVE]
+        said += [f"{part.control}: {sentence(part.reason)}" for part in opened]
+    return " ".join(said)
+
+
+def adjusted_lines(adjusted_p: Mapping[str, float], n_sites: int) -> tuple[str, ...]:
+    """Return the p of each control at one site, corrected over the sites, as a line; none where there are none."""
+    if not adjusted_p:
+        return ()
+    listed = "; ".join(f"{control} {probability(p)}" for control, p in adjusted_p.items())
+    return (f"Adjusted p over {count(n_sites)} site{'' if n_sites == 1 else 's'}: {listed}.",)
 
 
 def footnotes(results: Sequence[Result]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from controls.core.control import Control
 from controls.core.exactness import LEVEL, fold_trace
 from controls.core.rng import stream
+from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
 from controls.runner.folds import FixedFolds, UnitFolds
 
@@ -30,15 +31,28 @@ class Caveats:
         return WITHDRAWN if self.withdrawn else control.licenses
 
 
-def find_caveats(control: Control, evaluator: Evaluator, seed: int, scores: np.ndarray) -> Caveats:
-    """Return the caveats of a control's draws, of which ``scores`` (draws,) may be NaN."""
+def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn) -> Caveats:
+    """Return the caveats of a control's draws, some of which may have failed, or have no score."""
     problem = evaluator.problem
     found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
         ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
     )
-    broken = int(np.isnan(scores).sum())
-    undefined = f"{broken} draws had no defined score; they count as if they had beaten the observed one"
-    return Caveats((*found, undefined) if broken else found, bool(found))
+    return Caveats((*found, *_of_scores(drawn)), bool(found))
+
+
+def _of_scores(drawn: Drawn) -> tuple[str, ...]:
+    """Return what to know of draws that have no score."""
+    words, failed = [], len(drawn.failures)
+    if failed:
+        draw, first = drawn.failures[0]
+        words.append(
+            f"the trainer failed, twice, on {failed} of {len(drawn.scores)} draws, which count as if they had beaten "
+            f"the observed score; the first was draw {draw}: {first}"
+        )
+    undefined = int(np.isnan(drawn.scores).sum()) - failed
+    if undefined:
+        words.append(f"{undefined} draws had no defined score; they count as if they had beaten the observed one")
+    return tuple(words)
 
 
 def _of_labels(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:

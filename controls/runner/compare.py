@@ -11,9 +11,9 @@ from controls.core.control import Control
 from controls.core.result import Comparison, Estimate, Verdict
 from controls.core.study import Study
 from controls.runner.caveats import find_caveats
+from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
-from controls.runner.execute import Drawn, Run
-from controls.runner.expected import refitted_deviations
+from controls.runner.execute import Run
 from controls.runner.plan import Plan, PlannedControl
 from controls.stats.interval import FEW_UNITS, bounds, estimate, least_error, level_reaching
 from controls.stats.pvalue import PValues, p_values, tie_tolerance
@@ -36,9 +36,7 @@ def uncertainty(study: Study, run: Run, evaluator: Evaluator) -> Uncertainty:
     if study.target == "fitted":
         controls = tuple(drawn.deviations for drawn in run.drawn)
         return Uncertainty(run.observed.deviations[:, 0], controls, float(run.observed.df[0]), few)
-    labels = evaluator.problem.labels
-    sets = [labels[:, None], *(drawn.labels for drawn in run.drawn if drawn.labels is not None)]
-    observed, *refitted = refitted_deviations(evaluator, sets)
+    observed, *refitted = run.refitted
     return Uncertainty(observed, tuple(refitted), len(observed) - 1, True)
 
 
@@ -80,7 +78,7 @@ def compare_all(study: Study, plan: Plan, run: Run, evaluator: Evaluator) -> tup
 def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivity: Estimate, name: str) -> Comparison:
     study, evaluator = context.study, context.evaluator
     control, score = planned.control, context.score
-    caveats = find_caveats(control, evaluator, study.seed, drawn.scores)
+    caveats = find_caveats(control, evaluator, study.seed, drawn)
     exact = control.inference == "exact" and not caveats.withdrawn
     p = _p_values(context, planned, drawn)
     ends = bounds(selectivity, study.alpha)
@@ -114,6 +112,7 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
         licenses=caveats.licence(control),
         licensed=verdict is Verdict.SELECTIVE,
         integrity=_integrity(control, evaluator),
+        failures=drawn.failures,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from controls.core.arrays import take_rows
 from controls.core.errors import ControlsError, InputError, TrainerError
 from controls.core.metric import ColumnMetric, FindingMetric, Metric
 from controls.core.problem import Problem
@@ -152,7 +153,7 @@ class Evaluator:
 
         finding, classes = self._fit(k, split, labels), self.problem.classes if self.task == "classification" else None
         try:
-            return outputs(finding, self.problem.X[split[1]], needs, classes, self.task)
+            return outputs(finding, take_rows(self.problem.X, split[1]), needs, classes, self.task)
         except TrainerError as error:
             raise TrainerError(f"in fold {k}, predicting {len(split[1])} rows: {error}") from error
 

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from controls.core.control import Control
-from controls.core.errors import InputError
-from controls.core.key import NoContent, content_key
+from controls.core.errors import Interrupted
+from controls.core.key import content_key
 from controls.core.problem import Problem
-from controls.core.rng import stream
+from controls.runner.attempt import Part, attempted
+from controls.runner.collected import Collected, Drawn, part_name
+from controls.runner.draws import a_few, draw_stream, few_labels, label_blocks
 from controls.runner.evaluate import Evaluator
 from controls.runner.evaluation import Evaluation, repeat_first
+from controls.runner.expected import Refits, group_count, jackknife_deviations
+from controls.runner.memory import Memory
+from controls.runner.parallel import in_order, one_thread
 from controls.runner.plan import Plan, PlannedControl
-from controls.runner.resample import A_FEW
 
 Progress = Callable[[int, int, str], None]  # done, total, what
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What the draws of one control scored."""
-
-    scores: np.ndarray  # (draws,)
-    deviations: np.ndarray  # (G,) or (RESAMPLES,), mean over draws
-    variance: float  # mean over draws of the variance that the deviations of a draw give its score
-    labels: np.ndarray | None  # (n, a few): the first draws' labels, for targets that refit
 
 
 @dataclass(frozen=True)
@@ -39,155 +32,155 @@ class Run:
     observed: Evaluation
     drawn: tuple[Drawn, ...]
     tolerance: float
+    refitted: tuple[np.ndarray, ...] = ()  # deviations of the observed score and of each control, where units left
 
 
-def run_plan(plan: Plan, evaluator: Evaluator, *, n_jobs: int | None = None, progress: Progress | None = None) -> Run:
+@dataclass(frozen=True)
+class Means:
+    """By what means a plan is run. Results do not depend on them."""
+
+    n_jobs: int | None = None
+    progress: Progress | None = None
+    memory: Memory = field(default_factory=Memory)
+
+
+def run_plan(plan: Plan, evaluator: Evaluator, *, target: str = "fitted", means: Means | None = None) -> Run:
     """Evaluate the problem and every draw of the plan's controls.
 
     Parameters
     ----------
     plan : Plan
     evaluator : Evaluator
-    n_jobs : int, optional
-        Processes for draws of labels that no engine joins (joblib's meaning). Results do not depend on it.
-    progress : callable, optional
-        ``progress(done, total, what)``, called after every block.
+    target : {"fitted", "expected"}
+        The latter refits everything without groups of units as well.
+    means : Means, optional
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C: says what is kept.
 
     Notes
     -----
     Draws are streamed: memory holds one block of labels and one number per draw.
     """
-    total = 1 + sum(planned.draws for planned in plan.controls)
-    report = progress or (lambda done, total, what: None)
-    with _one_thread(evaluator.batched):
-        observed = evaluator.evaluate(_column(evaluator.problem))
-    done = 1
-    report(done, total, "the problem itself")
-    drawn = []
-    for planned in plan.controls:
-        collected = _Collected(planned.draws, len(observed.deviations))
-        with closing(_evaluations(planned, evaluator, observed, n_jobs)) as evaluations:  # limits end with it
-            for evaluation, labels, wanted in evaluations:
-                collected.add(evaluation, labels, wanted)
-                done += len(evaluation.scores)
-                report(done, total, planned.control.name)
-        drawn.append(collected.result())
-    return Run(observed, tuple(drawn), evaluator.tolerance)
-
-
-class _Collected:
-    """Sums over the draws of one control."""
-
-    def __init__(self, draws: int, size: int) -> None:
-        self.scores = np.full(draws, np.nan)
-        self.total = np.zeros(size)
-        self.squares = 0.0
-        self.count = 0
-        self.filled = 0
-        self.labels: list[np.ndarray] = []
-
-    def add(self, evaluation: Evaluation, labels: np.ndarray | None, wanted: np.ndarray) -> None:
-        size = len(evaluation.scores)
-        self.scores[self.filled : self.filled + size] = evaluation.scores
-        self.filled += size
-        fine = ~np.isnan(evaluation.scores)
-        if not evaluation.left_out:
-            fine &= wanted
-        if fine.any():
-            self.total += evaluation.deviations[:, fine].sum(axis=1)
-            self.squares += float(np.square(evaluation.deviations[:, fine]).sum())
-            self.count += int(fine.sum())
-        if labels is not None and wanted.any():
-            self.labels.append(labels[:, wanted])
-
-    def result(self) -> Drawn:
-        labels = np.concatenate(self.labels, axis=1) if self.labels else None
-        count = max(self.count, 1)
-        return Drawn(self.scores, self.total / count, self.squares / count, labels)
-
-
-_Part = tuple[Evaluation, np.ndarray | None, np.ndarray]  # what a block scored, its labels, which are a few
-
-
-def _evaluations(
-    planned: PlannedControl, evaluator: Evaluator, observed: Evaluation, n_jobs: int | None
-) -> Generator[_Part, None, None]:
-    few = _a_few(planned, evaluator.seed)
-    if planned.control.level != "labels":
-        for draw in range(planned.draws):
-            changed = planned.control.draw(evaluator.problem, draw_stream(evaluator.seed, planned.control, draw))
-            wanted = few[draw : draw + 1]
-            with _one_thread(evaluator.batched):
-                part = replace(evaluator, problem=changed, _engines={})
-                yield part.evaluate(_column(changed), wanted=wanted), None, wanted
-        return
-    masks = np.split(few, np.cumsum(planned.blocks)[:-1])
-    blocks = zip(_label_blocks(planned, evaluator.problem, evaluator.seed), masks, strict=True)
-    if evaluator.batched:
-        for labels, wanted in blocks:
-            yield _evaluate_new(evaluator, labels, observed, wanted), labels, wanted
-        return
-    yield from _one_by_one(blocks, evaluator, observed, n_jobs)
-
-
-def _a_few(planned: PlannedControl, seed: int) -> np.ndarray:
-    """Return which draws stand for all where each is dear: the first, or a random few of an enumeration."""
-    mask = np.zeros(planned.draws, dtype=bool)
-    if planned.enumerated:
-        mask[stream(seed, "a few", planned.description).permutation(planned.draws)[:A_FEW]] = True
-    else:
-        mask[:A_FEW] = True
-    return mask
-
-
-def _one_by_one(
-    blocks: Iterator[tuple[np.ndarray, np.ndarray]], evaluator: Evaluator, observed: Evaluation, n_jobs: int | None
-) -> Iterator[_Part]:
-    """Evaluate single columns in processes of one BLAS thread each, in the order of the draws."""
-    from joblib import Parallel, delayed, effective_n_jobs
-
-    if effective_n_jobs(n_jobs) == 1:  # type: ignore[arg-type] - None is fine
-        with _one_thread(False):  # once: to look for the libraries takes longer than many a fit
-            for labels, wanted in blocks:
-                yield _evaluate_new(evaluator, labels, observed, wanted), labels, wanted
-        return
-
-    def work(labels: np.ndarray, wanted: np.ndarray) -> _Part:
-        with _one_thread(False):
-            return _evaluate_new(evaluator, labels, observed, wanted), labels, wanted
-
-    jobs = (delayed(work)(labels, wanted) for labels, wanted in blocks)
-    done: Any = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
-    yield from done
-
-
-def _label_blocks(planned: PlannedControl, problem: Problem, seed: int) -> Iterator[np.ndarray]:
-    """Yield blocks of drawn labels (n, B), or of all relabelings."""
-    control = planned.control
-    if planned.enumerated:
-        orbit = control.orbit(problem)
-        assert orbit is not None
-        columns: Iterator[np.ndarray] = orbit.enumerate()
-    else:
-        columns = (_drawn_labels(control, problem, seed, draw) for draw in range(planned.draws))
-    for size in planned.blocks:
-        yield np.stack([next(columns) for _ in range(size)], axis=1)
-
-
-def _drawn_labels(control: Control, problem: Problem, seed: int, draw: int) -> np.ndarray:
-    labels = np.asarray(control.draw(problem, draw_stream(seed, control, draw)).labels)
-    if labels.shape != (problem.n,):
-        raise InputError(f"{control.name} must draw one label per row ({problem.n}), got shape {labels.shape}.")
-    return labels
-
-
-def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:
-    """Return the stream of one draw of one control: f(seed, control, draw)."""
+    running = _Running(plan, evaluator, means or Means(), target)
     try:
-        key = content_key(control)
-    except NoContent:
-        key = repr(control)
-    return stream(seed, "draw", key, draw)
+        return running.run()
+    except KeyboardInterrupt:
+        raise Interrupted(running.stopped()) from None
+
+
+class _Running:
+    """A plan that is being run."""
+
+    def __init__(self, plan: Plan, evaluator: Evaluator, means: Means, target: str) -> None:
+        self.plan, self.evaluator, self.means = plan, evaluator, means
+        self.refits = group_count(evaluator.problem) if target == "expected" else 0
+        self.done = 0
+        self.total = 1 + sum(planned.draws for planned in plan.controls) + self.refits
+
+    def run(self) -> Run:
+        observed, tolerance = self._observed()
+        self._report(1, "the problem itself")
+        drawn = tuple(self._draws(planned, observed) for planned in self.plan.controls)
+        refitted = self._refitted() if self.refits else ()
+        return Run(observed, drawn, tolerance, refitted)
+
+    def stopped(self) -> str:
+        """Return what to say where the run was stopped."""
+        where = self.means.memory.where
+        kept = f"kept in {where!r}: the same call goes on from there" if where else "lost: store= would have kept them"
+        return f"stopped after {self.done} of {self.total} draws and fits, which are {kept}."
+
+    def _report(self, more: int, what: str) -> None:
+        self.done += more
+        if self.means.progress is not None:
+            self.means.progress(self.done, self.total, what)
+
+    def _observed(self) -> tuple[Evaluation, float]:
+        """Return what the problem itself scores, and up to which difference scores count as tied."""
+        memory, evaluator = self.means.memory, self.evaluator
+        known = memory.get("observed")
+        if known is not None:
+            tolerance, left_out = float(known.pop("tolerance")), bool(known.pop("left_out"))
+            return Evaluation(**known, left_out=left_out), tolerance  # type: ignore[arg-type]
+        with _limited(evaluator):
+            observed = evaluator.evaluate(_column(evaluator.problem))
+        memory.put({"observed": {**vars(observed), "tolerance": np.array(evaluator.tolerance)}})
+        return observed, evaluator.tolerance
+
+    def _draws(self, planned: PlannedControl, observed: Evaluation) -> Drawn:
+        collected = Collected(planned, len(observed.deviations), self.means.memory)
+        collected.catch_up()
+        if collected.filled:
+            self._report(collected.filled, planned.control.name)
+        with closing(self._parts(planned, observed, collected.todo)) as parts:  # limits end with it
+            for part in parts:
+                before = collected.filled
+                if collected.todo(part.start):
+                    collected.add(part)
+                    collected.catch_up()
+                self._report(collected.filled - before, planned.control.name)
+        return collected.result()
+
+    def _parts(self, planned: PlannedControl, observed: Evaluation, todo: Callable[[int], bool]) -> Any:
+        """Yield the blocks of a control's draws that are to be done, evaluated."""
+        few = a_few(planned, self.evaluator.seed)
+        if planned.control.level == "labels":
+            return self._label_parts(planned, observed, few, todo)
+
+        def work(draw: int) -> Part:
+            evaluator, wanted = self.evaluator, few[[draw]]
+            changed = planned.control.draw(evaluator.problem, draw_stream(evaluator.seed, planned.control, draw))
+            own = replace(evaluator, problem=changed, _engines={})
+            return attempted(lambda _: own.evaluate(_column(changed), wanted=wanted), draw, wanted, observed)
+
+        return self._worked(work, filter(todo, range(planned.draws)))
+
+    def _label_parts(
+        self, planned: PlannedControl, observed: Evaluation, few: np.ndarray, todo: Callable[[int], bool]
+    ) -> Any:
+        evaluator = self.evaluator
+
+        def work(block: tuple[int, np.ndarray]) -> Part:
+            start, labels = block
+            wanted = few[start : start + labels.shape[1]]
+
+            def evaluate(columns: np.ndarray) -> Evaluation:
+                return _evaluate_new(evaluator, labels[:, columns], observed, wanted[columns])
+
+            return attempted(evaluate, start, wanted, observed)
+
+        return self._worked(work, label_blocks(planned, evaluator.problem, evaluator.seed, todo))
+
+    def _worked(self, work: Callable[[Any], Any], tasks: Iterator[Any]) -> Any:
+        """Yield results in order: from this process where engines have all its threads, by joblib elsewhere."""
+        if self.evaluator.batched:
+            return (work(task) for task in tasks)
+        return in_order(work, tasks, self.means.n_jobs)
+
+    def _refitted(self) -> tuple[np.ndarray, ...]:
+        """Return the deviations that refits without groups of units give."""
+        memory, what = self.means.memory, "refits without groups of units"
+        problem, seed = self.evaluator.problem, self.evaluator.seed
+        # What they depend on, beside the study's settings.
+        key = content_key(
+            [(part_name(planned), planned.draws) for planned in self.plan.controls] if memory.keeps else 0
+        )
+        held = {group: memory.get(f"expected/{key}/{group}") for group in range(self.refits)}
+        found = {group: known["means"] for group, known in held.items() if known is not None}
+        if found:
+            self._report(len(found), what)
+        left = [group for group in range(self.refits) if group not in found]
+        few = [few_labels(planned, problem, seed) for planned in self.plan.controls]
+        refits = Refits(self.evaluator, [_column(problem), *few])
+        with closing(self._worked(refits.means, iter(left))) as results:
+            for group, means in zip(left, results, strict=True):
+                found[group] = means
+                memory.put({f"expected/{key}/{group}": {"means": means}})
+                self._report(1, what)
+        return jackknife_deviations(np.stack([found[group] for group in range(self.refits)]))
 
 
 def _evaluate_new(evaluator: Evaluator, labels: np.ndarray, observed: Evaluation, wanted: np.ndarray) -> Evaluation:
@@ -209,10 +202,8 @@ def _column(problem: Problem) -> np.ndarray:
     return np.zeros((problem.n, 1)) if problem.labels is None else problem.labels[:, None]
 
 
-def _one_thread(batched: bool) -> Any:
-    """Limit BLAS to one thread where fits go one by one: more make them slower, and change last bits."""
+def _limited(evaluator: Evaluator) -> Any:
+    """Limit fits that go one by one to one thread, as their draws will be."""
     from contextlib import nullcontext
 
-    from threadpoolctl import threadpool_limits
-
-    return nullcontext() if batched else threadpool_limits(1)
+    return nullcontext() if evaluator.batched else one_thread()

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.runner.evaluate import Evaluator
 
 GROUPS = 30  # groups of units that are left out in turn
 
 
-def refitted_deviations(evaluator: Evaluator, columns: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return delete-a-group jackknife deviations of the mean score of each set of label columns.
+def group_count(problem: Problem) -> int:
+    """Return how many groups of units are left out in turn."""
+    return min(GROUPS, problem.n_units)
+
+
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """Delete-a-group jackknife of the mean scores of several sets of label columns.
 
     Units are dealt to at most 30 groups. Without each group the study is run anew, in the same
     folds, so that deviations hold what other training units would have changed as well. Their
@@ -23,28 +30,36 @@ def refitted_deviations(evaluator: Evaluator, columns: Sequence[np.ndarray]) -> 
     Parameters
     ----------
     evaluator : Evaluator
-    columns : sequence of arrays (n, B)
+    sets : sequence of arrays (n, B)
         The observed labels, then a few draws of each control.
-
-    Returns
-    -------
-    list of arrays (M,)
-        For each set, M deviations with M − 1 degrees of freedom.
 
     Notes
     -----
-    Costs M refits of everything in ``columns``.
+    Costs as many refits of these columns as there are groups.
     """
-    units, n_units = evaluator.problem.unit_codes, evaluator.problem.n_units
-    n_groups = min(GROUPS, n_units)
-    group = np.empty(n_units, dtype=np.int64)
-    group[stream(evaluator.seed, "jackknife").permutation(n_units)] = np.arange(n_units) % n_groups
-    joined = np.concatenate(list(columns), axis=1)
-    ends = np.cumsum([part.shape[1] for part in columns])[:-1]
-    means = np.empty((n_groups, len(columns)))
-    for left in range(n_groups):
-        part = replace(evaluator, rows=np.flatnonzero(group[units] != left), _engines={})
-        scores = part.evaluate(joined, wanted=np.zeros(joined.shape[1], dtype=bool)).scores
-        means[left] = [np.nanmean(some) for some in np.split(scores, ends)]
-    centred = means - means.mean(axis=0)
-    return list((centred * np.sqrt((n_groups - 1) / n_groups)).T)
+
+    evaluator: Evaluator
+    sets: Sequence[np.ndarray]
+
+    def means(self, group: int) -> np.ndarray:
+        """Return the mean score of each set, refitted without a group of units."""
+        part = replace(self.evaluator, rows=np.flatnonzero(self._groups() != group), _engines={})
+        labels = np.concatenate(list(self.sets), axis=1)
+        scores = part.evaluate(labels, wanted=np.zeros(labels.shape[1], dtype=bool)).scores
+        ends = np.cumsum([some.shape[1] for some in self.sets])[:-1]
+        return np.array([np.nanmean(some) for some in np.split(scores, ends)])
+
+    def _groups(self) -> np.ndarray:
+        """Return the group of each row."""
+        problem, count = self.evaluator.problem, group_count(self.evaluator.problem)
+        group = np.empty(problem.n_units, dtype=np.int64)
+        group[stream(self.evaluator.seed, "jackknife").permutation(problem.n_units)] = (
+            np.arange(problem.n_units) % count
+        )
+        return group[problem.unit_codes]
+
+
+def jackknife_deviations(means: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return, from the means (M, sets) without each of M groups, M deviations of each set: M − 1 degrees of freedom."""
+    count = len(means)
+    return tuple(((means - means.mean(axis=0)) * np.sqrt((count - 1) / count)).T)

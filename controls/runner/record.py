@@ -14,7 +14,7 @@ from controls.core.key import content_key
 from controls.core.result import Provenance, Result
 from controls.runner.compare import compare_all
 from controls.runner.evaluate import Evaluator
-from controls.runner.execute import Progress, Run, run_plan
+from controls.runner.execute import Means, Progress, Run, run_plan
 from controls.runner.prepare import Prepared
 from controls.stats.interval import FEW_UNITS
 from controls.stats.verdict import judge_claim
@@ -22,17 +22,19 @@ from controls.stats.verdict import judge_claim
 _PACKAGES = ("controls", "numpy", "scipy", "scikit-learn", "torch")
 
 
-def run_prepared(
-    prepared: Prepared, *, n_jobs: int | None, progress: Progress | None, title: str
-) -> tuple[Result, Run]:
-    """Run a prepared study; return its record, and what every draw scored."""
-    study, evaluator = prepared.study, prepared.evaluator
+def check_means(n_jobs: int | None, progress: Progress | None) -> None:
+    """Refuse what cannot be the means of a run."""
     if progress is not None and not callable(progress):
         raise InputTypeError(f"progress must be a function (done, total, what), got {progress!r}.")
     if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0):
         raise InputError(f"n_jobs must be a whole number other than 0, or None, got {n_jobs!r}.")
+
+
+def run_prepared(prepared: Prepared, means: Means, title: str) -> tuple[Result, Run]:
+    """Run a prepared study; return its record, and what every draw scored."""
+    study, evaluator = prepared.study, prepared.evaluator
     started, clock = datetime.now(UTC), time.perf_counter()
-    run = run_plan(prepared.plan, evaluator, n_jobs=n_jobs, progress=progress)
+    run = run_plan(prepared.plan, evaluator, target=study.target, means=means)
     score = float(run.observed.scores[0])
     if np.isnan(score):
         raise InputError(
@@ -54,7 +56,7 @@ def run_prepared(
         smallest_effect=study.smallest_effect,
         target=study.target,
         notes=_notes(evaluator),
-        provenance=_provenance(prepared, started, time.perf_counter() - clock),
+        provenance=_provenance(prepared, means.memory.where, started, time.perf_counter() - clock),
     )
     return result, run
 
@@ -71,14 +73,14 @@ def _notes(evaluator: Evaluator) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _provenance(prepared: Prepared, started: datetime, seconds: float) -> Provenance:
+def _provenance(prepared: Prepared, store: str | None, started: datetime, seconds: float) -> Provenance:
     problem = prepared.evaluator.problem
     data = {"X": problem.X, "labels": problem.labels, "groups": dict(problem.groups), "unit": problem.unit}
     return Provenance(
         study_key=prepared.study.content_key,
         data_key=content_key(data),
         seed=prepared.study.seed,
-        versions={name: _version(name) for name in _PACKAGES},
+        versions=versions(),
         n=problem.n,
         d=problem.d,
         unit=problem.unit_name,
@@ -86,10 +88,16 @@ def _provenance(prepared: Prepared, started: datetime, seconds: float) -> Proven
         folds=prepared.plan.folds,
         trainer=prepared.plan.trainer,
         plan=str(prepared.plan),
-        threads=_threads(),
+        threads=threads(),
         started=started.isoformat(timespec="seconds"),
         seconds=seconds,
+        store=store,
     )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that decide what comes out."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 @cache
@@ -100,7 +108,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _threads() -> int:
+def threads() -> int:
     """Return the number of threads that engines use."""
     import torch
 

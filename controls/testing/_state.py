@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from controls.core.arrays import is_sparse
 from controls.core.errors import ControlsCheckError
 from controls.core.problem import Problem
 
@@ -24,9 +25,12 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
     return {**found, "unit": problem.unit, "source": id(problem.source)}
 
 
-def _content(array: np.ndarray | None) -> Any:
+def _content(array: Any) -> Any:
     if array is None:
         return None
+    if is_sparse(array):
+        parts = [_content(part) for part in (array.data, array.indices, array.indptr)]
+        return array.dtype.str, array.shape, tuple(part[2] for part in parts), tuple(part[3] for part in parts)
     return array.dtype.str, array.shape, array.flags.writeable, np.ascontiguousarray(array).tobytes()
 
 

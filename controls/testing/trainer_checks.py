@@ -10,6 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
+from controls.core.arrays import take_rows
 from controls.core.errors import ControlsCheckError, InputError
 from controls.core.key import NoContent, content_key
 from controls.core.problem import Problem
@@ -89,7 +90,7 @@ class TrainerTrial:
     def says(self, finding: Any, case: Case) -> np.ndarray:
         """Return what a finding predicts for the test rows, as one array."""
         needs = self.needs(case.task, finding)
-        output = outputs(finding, _site(case.problem)[case.test], needs, case.classes, case.task)
+        output = outputs(finding, take_rows(case.problem.X, case.test), needs, case.classes, case.task)
         return _values(output, needs)
 
     def needs(self, task: Task, finding: Any = None) -> str:
@@ -176,7 +177,7 @@ def check_trainer_form(trial: TrainerTrial) -> None:
         for needs in sorted(provides or ["labels"]):
             if case.task == "regression" and needs != "labels":
                 continue
-            said = outputs(finding, _site(case.problem)[case.test], needs, case.classes, case.task)
+            said = outputs(finding, take_rows(case.problem.X, case.test), needs, case.classes, case.task)
             values = _values(said, needs)
             if values.shape[:2] != (len(case.test), 1) or not np.isfinite(values).all():
                 raise trial.fail(f"must predict finite {needs} for {len(case.test)} rows, got shape {values.shape}.")
@@ -295,7 +296,7 @@ def _batch_cases(trial: TrainerTrial) -> Iterator[tuple[BatchTrainer, Case]]:
 def _engine(trainer: BatchTrainer, case: Case) -> Engine:
     swapped = (case.test, case.train)  # a second fold, which predictions of the first must not mind
     n_classes = 0 if case.classes is None else len(case.classes)
-    return trainer.engine(_site(case.problem), [swapped, (case.train, case.test)], case.task, n_classes)
+    return trainer.engine(case.problem.X, [swapped, (case.train, case.test)], case.task, n_classes)
 
 
 def _predict(trial: TrainerTrial, engine: Engine, case: Case, targets: np.ndarray) -> np.ndarray:
@@ -318,10 +319,6 @@ def _columns(case: Case) -> np.ndarray:
 
 def _values(output: Output, needs: str) -> np.ndarray:
     return np.asarray(getattr(output, needs), dtype=np.float64)
-
-
-def _site(problem: Problem) -> np.ndarray:
-    return problem.X
 
 
 def _content(trainer: Trainer) -> str | None:

@@ -43,6 +43,9 @@ SOUND = [
     ct.probes.LogisticProbe(C=0.05, standardize=False),
     ct.probes.RidgeProbe(),
     ct.probes.RidgeProbe(dtype="float32"),
+    ct.probes.LDAProbe(),
+    ct.probes.LDAProbe(shrinkage=0, dtype="float32"),
+    ct.probes.MeanDifferenceProbe(),
 ]
 
 

@@ -198,7 +198,7 @@ BAD: dict[str, tuple[Callable, type, str]] = {
     "two-class scorer of three classes": (
         lambda: attempt(y=np.arange(60) % 3, scoring="f1"),
         ct.InputError,
-        "scoring='f1' cannot score these predictions: Target is multiclass",
+        "scoring='f1' is for two classes, got 3",
     ),
     "score below zero": (
         lambda: attempt(y=X[:, 0], trainer=Ridge(), scoring="neg_mean_squared_log_error"),

@@ -123,11 +123,18 @@ def test_reports_of_a_file_are_those_of_the_record(build: Any) -> None:
 # -- files -------------------------------------------------------------------------------------------
 
 
-def test_saving_writes_both_files_and_nothing_else(build: Any, tmp_path: Path) -> None:
+def test_saving_writes_four_files_and_nothing_else(build: Any, tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     page = report.save(build.result(), folder)
     assert page == folder / "report.html"
-    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "result.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "junit.xml",
+        "report.html",
+        "result.json",
+        "summary.md",
+    ]
+    assert (folder / "junit.xml").read_text(encoding="utf-8") == report.as_junit(build.result())
+    assert (folder / "summary.md").read_text(encoding="utf-8") == report.as_markdown(build.result())
     assert page.read_text(encoding="utf-8") == report.as_html(build.result())
     assert_same(report.from_json(folder), build.result())
 

@@ -21,8 +21,9 @@ from controls.core.rng import stream
 from controls.core.study import Study
 from controls.metrics.scoring import resolve
 from controls.probes.adapt import as_trainer
+from controls.runner.draws import draw_stream
 from controls.runner.evaluate import Evaluator
-from controls.runner.execute import draw_stream, run_plan
+from controls.runner.execute import Means, run_plan
 from controls.runner.folds import make_folds
 from controls.runner.plan import make_plan
 
@@ -59,7 +60,7 @@ def set_up(trainer, problem, controls, **settings):
 
 def run(trainer, problem, controls, n_jobs=None, progress=None, **settings):
     plan, evaluator = set_up(trainer, problem, controls, **settings)
-    return run_plan(plan, evaluator, n_jobs=n_jobs, progress=progress)
+    return run_plan(plan, evaluator, means=Means(n_jobs, progress))
 
 
 def drawn_labels(control, problem, seed, draw):
@@ -335,13 +336,13 @@ def test_the_standard_error_is_the_root_of_the_summed_squares():
 
 
 class Fails(DummyClassifier):
-    """Fails at the sixth fit: the third fold of the first draw."""
+    """Fails at the second fit: the second fold of the problem itself."""
 
     calls: ClassVar[list[int]] = []
 
     def fit(self, X, y):
         Fails.calls.append(len(X))
-        if len(Fails.calls) == 6:
+        if len(Fails.calls) == 2:
             raise ZeroDivisionError("no luck")
         return super().fit(X, y)
 
@@ -358,7 +359,7 @@ def test_arrays_the_global_state_and_the_estimator_stay_as_they_were(fails):
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     controls = [WITHIN, ct.ControlTask(per="document"), AddNoise()]
     if fails:
-        with pytest.raises(ct.TrainerError, match=r"fold 2.*ZeroDivisionError: no luck"):
+        with pytest.raises(ct.TrainerError, match=r"fold 1.*ZeroDivisionError: no luck"):
             ct.measure(estimator, problem, controls=controls, draws=5, cv=3)
     else:
         ct.measure(estimator, problem, controls=controls, draws=5, cv=3)

@@ -22,6 +22,7 @@ TWO_CLASSES = {"f1", "precision", "recall", "jaccard", "roc_auc", "average_preci
 TWO_CLASSES |= {"positive_likelihood_ratio", "neg_negative_likelihood_ratio"}
 if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7):
     TWO_CLASSES.add("neg_brier_score")
+AREA = make_scorer(sklearn.metrics.average_precision_score, response_method=("decision_function", "predict_proba"))
 POSITIVE = {"neg_mean_poisson_deviance", "neg_mean_gamma_deviance"}
 TASKS = {
     name: "regression" if get_scorer(name)._score_func.__module__.endswith("_regression") else "classification"
@@ -90,8 +91,8 @@ def test_scores_are_read_where_there_are_no_probabilities(name, n_classes):
 
 
 def test_needs_follow_the_response_method():
-    assert resolve("f1", "classification").needs == "labels"
-    assert resolve("average_precision", "classification").needs == "scores"
+    assert resolve("jaccard", "classification").needs == "labels"
+    assert resolve(AREA, "classification").needs == "scores"
     assert resolve("neg_brier_score", "classification").needs == "probabilities"
     reversed_order = make_scorer(
         sklearn.metrics.average_precision_score, response_method=("predict_proba", "decision_function")
@@ -101,16 +102,16 @@ def test_needs_follow_the_response_method():
 
 def test_sklearn_scorers_have_no_values_without_units():
     _, _, truths, output = fitted(LogisticRegression(), 2)
-    assert resolve("f1", "classification").without_units(truths, output, np.arange(len(truths))) is None
+    assert resolve("jaccard", "classification").without_units(truths, output, np.arange(len(truths))) is None
 
 
 def test_a_scorer_of_scores_is_undefined_where_a_class_is_missing():
-    metric = resolve("average_precision", "classification")
+    metric = resolve(AREA, "classification")
     truth = np.array([[0, 0], [0, 1], [0, 1]])
     score = metric.score(truth, Output(scores=np.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]])))
     assert np.isnan(score).tolist() == [True, False]
     assert metric.defined(np.array([[3, 1], [0, 2]])).tolist() == [False, True]
-    assert resolve("f1", "classification").defined(np.array([[3, 1], [0, 2]])).tolist() == [True, True]
+    assert resolve("jaccard", "classification").defined(np.array([[3, 1], [0, 2]])).tolist() == [True, True]
 
 
 def test_edges_of_a_metric_warn_nobody_and_change_no_filters():
@@ -124,8 +125,8 @@ def test_edges_of_a_metric_warn_nobody_and_change_no_filters():
 
 def test_a_scorer_that_refuses_is_one_sentence():
     _, _, truths, output = fitted(LogisticRegression(), 3)
-    with pytest.raises(InputError, match="scoring='f1' cannot score these predictions: Target is multiclass"):
-        resolve("f1", "classification").score(truths, output)
+    with pytest.raises(InputError, match="scoring='jaccard' cannot score these predictions: Target is multiclass"):
+        resolve("jaccard", "classification").score(truths, output)
 
 
 def test_defaults():

@@ -13,7 +13,7 @@ from controls.experiment import measure
 from controls.generators.labels import ShuffleLabels
 from controls.ground_truth.documents import GaussianDocuments
 from controls.probes import RidgeProbe
-from controls.runner.execute import draw_stream
+from controls.runner.draws import draw_stream
 from controls.runner.folds import make_folds
 
 DRAWS = 19
