@@ -153,7 +153,7 @@ def _polars() -> Any:
     try:
         import polars
     except ImportError:
-        raise ControlsError('as_parquet needs polars; install it with pip install "controls[files]".') from None
+        raise ControlsError('as_parquet needs polars; install it with pip install "controls[parquet]".') from None
     return polars
 
 

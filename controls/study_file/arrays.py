@@ -107,7 +107,7 @@ def _safetensors(reference: Reference) -> Any:
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError:
-        raise InputError(f"{reference.text!r} needs safetensors to be read; pip install safetensors.") from None
+        raise InputError(f'{reference.text!r} needs safetensors: pip install "controls[safetensors]".') from None
     try:
         with safe_open(str(reference.path), framework="pt") as tensors:
             return tensors.get_tensor(_chosen(reference, "tensor", tensors.keys()))
@@ -154,7 +154,7 @@ def _pandas_reader(reference: Reference) -> tuple[list[str], Callable[[str | Non
     try:
         table = pd.read_parquet(reference.path)
     except ImportError:
-        raise InputError(f"{reference.text!r} needs polars (or pyarrow) to be read; pip install polars.") from None
+        raise InputError(f'{reference.text!r} needs polars: pip install "controls[parquet]".') from None
     except Exception as error:
         raise InputError(f"{reference.text!r} is not a whole .parquet file ({error}).") from None
     return list(table.columns), lambda column: (table if column is None else table[column]).to_numpy()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import controls.report
+from controls import report
 from controls.core.errors import InputError
 from controls.report.files import write_text
 from controls.study_file.run import Run
 from controls.study_file.show import save_report
-
-report: Any = controls.report  # what it can write is looked up when it is asked for
 
 
 def write(

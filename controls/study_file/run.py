@@ -11,13 +11,13 @@ from typing import Any, final
 
 from controls.core.errors import InputError
 from controls.core.result import Result, Sweep
-from controls.report import from_json
+from controls.report import as_json
 from controls.report.files import write_text
 from controls.runner.execute import Progress
 from controls.study_file.build import build
 from controls.study_file.differences import differences
 from controls.study_file.judge import Judged, judge
-from controls.study_file.keep import measured
+from controls.study_file.keep import kept, measured
 from controls.study_file.names import importable
 from controls.study_file.spec import Spec, read_spec
 
@@ -75,15 +75,11 @@ def run(
     with importable(spec.folder, imports=imports):
         tasks = build(spec, imports=imports)
         _write_about(folder, spec, overrides)
-        records = {
-            task.claim.name: measured(
-                task,
-                folder / name,
-                n_jobs=n_jobs,
-                progress=None if progress is None else progress(task.claim.name),
-            )
-            for task, name in zip(tasks, record_names(spec), strict=True)
-        }
+        records = {}
+        for task in tasks:
+            shown = None if progress is None else progress(task.claim.name)
+            records[task.claim.name] = measured(task, folder, n_jobs=n_jobs, progress=shown)
+    _write_results(folder, records)
     return _run(folder, path, spec, records)
 
 
@@ -97,22 +93,20 @@ def read_run(folder: Path) -> Run:
     """
     about = _read_about(folder)
     spec = read_spec(folder / _STUDY, about["overrides"])
-    names = dict(zip((claim.name for claim in spec.claims), record_names(spec), strict=True))
-    missing = [claim for claim, name in names.items() if not (folder / name).exists()]
+    records, names = kept(folder), [claim.name for claim in spec.claims]
+    missing = [name for name in names if name not in records]
     if missing:
         raise InputError(
             f"the run {str(folder)!r} has not measured {len(missing)} of {len(names)} claims ({missing[0]!r} first); "
             "go on with `controls run`."
         )
-    records = {claim: from_json(folder / name) for claim, name in names.items()}
-    return _run(folder, folder / about["study"], spec, records)
+    return _run(folder, folder / about["study"], spec, {name: records[name] for name in names})
 
 
-def record_names(spec: Spec) -> list[str]:
-    """Return the name of the file that keeps each claim's record."""
-    if len(spec.claims) == 1:
-        return ["result.json"]
-    return [f"result-{number}.json" for number in range(1, len(spec.claims) + 1)]
+def _write_results(folder: Path, records: Mapping[str, Result | Sweep]) -> None:
+    """Write each record as a file that ``ct.load`` reads."""
+    for number, record in enumerate(records.values(), start=1):
+        as_json(record, folder / ("result.json" if len(records) == 1 else f"result-{number}.json"))
 
 
 def _run(folder: Path, path: Path, spec: Spec, records: Mapping[str, Result | Sweep]) -> Run:

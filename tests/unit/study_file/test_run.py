@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_the_command_by_itself_leaves_with_0_where_the_claim_holds(folder):
     assert done.stdout.endswith("Exit code 0. Kept in study.run.\n")
     assert done.stderr == "controls: measuring Role of names\n"
     kept = sorted(path.name for path in (folder / "study.run").iterdir())
-    assert {"report.html", "result.json", "run.json", "study.toml"} <= set(kept)
+    assert {"report.html", "result.json", "run.json", "store.db", "study.toml"} <= set(kept)
 
 
 def test_exit_codes_of_claims(changed, start):
@@ -85,31 +86,40 @@ def test_show_and_report_need_neither_data_nor_trainer(folder, start):
 
 def test_a_run_again_answers_from_what_is_kept(folder, start, monkeypatch):
     first = start("run", folder / "study.toml")
-    before = (folder / "study.run" / "result.json").read_bytes()
+
+    def never(*_given, **_named):
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(ct.probes.RidgeProbe, "engine", never)
     again = start("run", folder / "study.toml")
     assert (again.code, again.out) == (first.code, first.out)
-    assert (folder / "study.run" / "result.json").read_bytes() == before
 
 
-def test_a_run_goes_on_after_a_claim_that_was_measured(changed, start, monkeypatch):
+def test_a_run_that_was_stopped_goes_on_and_ends_as_if_it_had_not(changed, start, monkeypatch):
+    from controls.runner.evaluate import Evaluator
+
     study = changed(added=CLAIMS)
-    calls = []
-    whole = ct.measure
+    whole = start("run", study, "--out", study.parent / "whole")
+    calls, evaluate = [], Evaluator.evaluate
 
-    def stops(*given, **named):
-        calls.append(named["title"])
-        if len(calls) == 2:
+    def stops(self, labels, **named):
+        calls.append(labels.shape[1])
+        if len(calls) == 4:  # the observed labels and a block of each claim
             raise KeyboardInterrupt
-        return whole(*given, **named)
+        return evaluate(self, labels, **named)
 
-    monkeypatch.setattr("controls.study_file.keep.measure", stops)
+    monkeypatch.setattr(Evaluator, "evaluate", stops)
     stopped = start("run", study)
-    assert (stopped.code, stopped.err.splitlines()[-1]) == (130, "controls: interrupted.")
+    assert stopped.code == 130
+    assert "store.db" in stopped.err.splitlines()[-1]
     unfinished = start("show", study.parent / "study.run")
     assert unfinished.code == 3
     assert "has not measured 1 of 2 claims ('coin' first)" in unfinished.err
-    assert start("run", study).code == 2
-    assert calls == ["role", "coin", "coin"]
+    assert calls == [1, 39, 1, 19]
+    again = start("run", study)
+    assert calls[4:] == [19]
+    assert again.code == whole.code
+    assert again.out.splitlines()[:-1] == whole.out.splitlines()[:-1]  # all but the folder's name
 
 
 @pytest.mark.parametrize(
@@ -134,7 +144,7 @@ def test_a_run_is_not_gone_on_with_on_other_data(folder, data, start):
     np.save(folder / "acts.npy", data.X + 1)
     refused = start("run", folder / "study.toml")
     assert refused.code == 3
-    assert "'Role of names' with another content of: data" in refused.err
+    assert "the study 'Role of names' with other settings: activations" in refused.err
 
 
 def test_a_folder_of_something_else_is_left_alone(folder, start):
@@ -181,37 +191,43 @@ def test_a_claim_without_a_site_is_made_at_each(changed):
     assert done.claims[1].result.score > 0.9 > done.claims[0].result.score
 
 
-def test_reports_are_asked_for_by_name(folder, start, monkeypatch):
-    import controls.report
-
-    calls = {}
-
-    def fake(name, result):
-        def write(results, *given, **named):
-            calls[name] = (list(results), given, named)
-            return result
-
-        monkeypatch.setattr(controls.report, name, write, raising=False)
-
-    for name, result in {"as_junit": "<x/>", "as_markdown": "# x", "as_annotations": "::notice::x"}.items():
-        fake(name, result)
-    fake("as_parquet", None)
-    summary = folder / "summary.md"
-    summary.write_text("before\n")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+def test_reports_for_machines(changed, start, monkeypatch):
+    study = changed(added=CLAIMS)
+    monkeypatch.chdir(study.parent)
+    Path("summary.md").write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.chdir(folder)
     done = start("run", "study.toml", "--junit", "x.xml", "--parquet", "x.parquet")
-    assert done.code == 0
-    assert done.out.endswith("::notice::x\n")
-    assert ((folder / "x.xml").read_text(), summary.read_text()) == ("<x/>", "before\n# x\n")
-    assert calls["as_annotations"] == (
-        ["Role of names"],
-        (),
-        {"file": "study.toml", "lines": {"Role of names": 1}},
-    )
-    quiet = start("run", "study.toml", "--no-annotations")
-    assert "::notice" not in quiet.out
+    assert done.code == 2
+    annotations = [line for line in done.out.splitlines() if line.startswith("::")]
+    assert [line.split(" ")[0] for line in annotations] == ["::warning", "::notice"]
+    assert "file=study.toml,line=23," in annotations[0]
+    assert "file=study.toml,line=22," in annotations[1]
+    cases = ElementTree.parse("x.xml").getroot().findall(".//testcase")
+    assert [len(case.findall("skipped")) for case in cases] == [0, 1]
+    summary = Path("summary.md").read_text()
+    assert summary.startswith("before\n")
+    assert "role" in summary
+    assert "coin" in summary
+    table = pytest.importorskip("polars").read_parquet("x.parquet")
+    assert table.group_by("claim").len().sort("claim").rows() == [("coin", 19), ("role", 39)]
+    quiet = start("report", "study.run", "--no-annotations")
+    assert (quiet.code, quiet.out) == (0, "study.run/report.html\n")
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    assert "::" not in start("run", "study.toml").out
+
+
+def test_a_claim_that_correction_undoes_is_undecided_in_every_report(changed, start):
+    claims = "".join(f'[claims.{name}]\nlabels = "names.csv:{name}"\n' for name in ("role", "coin"))
+    study = changed(("draws = 39", "draws = 19"), added=claims)
+    done = start("run", study, "--junit", study.parent / "x.xml")
+    assert done.code == 2
+    assert "CLAIM UNDECIDED. Holds by itself, but the p it needs is .1 after correction for 2 claims" in done.out
+    assert "2 claims after Holm's correction: 2 UNDECIDED" in done.out
+    suite = ElementTree.parse(study.parent / "x.xml").getroot()
+    assert len(suite.findall(".//skipped")) == 2
+    assert "Holds by itself" in (study.parent / "study.run" / "report.html").read_text()
+    assert ct.load(study.parent / "study.run" / "result-1.json").verdict == "HOLDS"  # taken alone
 
 
 def test_about_of_a_newer_version_is_refused(folder, start):
