@@ -29,7 +29,9 @@ class Columns:
     wanted: np.ndarray  # (B,)
 
     def take(self, which: np.ndarray) -> Columns:
-        """Return some of the columns."""
+        """Return some of the columns; ``which`` rises."""
+        if len(which) == self.targets.shape[1]:
+            return self
         return Columns(self.labels[:, which], self.targets[:, which], self.wanted[which])
 
 
@@ -214,6 +216,9 @@ class Evaluator:
 
 def class_counts(targets: np.ndarray, n_classes: int) -> np.ndarray:
     """Return how often each class occurs in each column, (C, B)."""
+    if n_classes == 2:
+        second = targets.sum(axis=0)
+        return np.stack([len(targets) - second, second])
     n_columns = targets.shape[1]
     flat = (targets + n_classes * np.arange(n_columns)).ravel()
     return np.bincount(flat, minlength=n_classes * n_columns).reshape(n_columns, n_classes).T

@@ -169,13 +169,14 @@ def _label_blocks(planned: PlannedControl, problem: Problem, seed: int) -> Itera
         assert orbit is not None
         columns: Iterator[np.ndarray] = orbit.enumerate()
     else:
-        columns = (_drawn_labels(control, problem, seed, draw) for draw in range(planned.draws))
+        key = _draw_key(control)
+        columns = (_drawn_labels(control, problem, stream(seed, "draw", key, draw)) for draw in range(planned.draws))
     for size in planned.blocks:
         yield np.stack([next(columns) for _ in range(size)], axis=1)
 
 
-def _drawn_labels(control: Control, problem: Problem, seed: int, draw: int) -> np.ndarray:
-    labels = np.asarray(control.draw(problem, draw_stream(seed, control, draw)).labels)
+def _drawn_labels(control: Control, problem: Problem, rng: np.random.Generator) -> np.ndarray:
+    labels = np.asarray(control.draw(problem, rng).labels)
     if labels.shape != (problem.n,):
         raise InputError(f"{control.name} must draw one label per row ({problem.n}), got shape {labels.shape}.")
     return labels
@@ -183,11 +184,14 @@ def _drawn_labels(control: Control, problem: Problem, seed: int, draw: int) -> n
 
 def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:
     """Return the stream of one draw of one control: f(seed, control, draw)."""
+    return stream(seed, "draw", _draw_key(control), draw)
+
+
+def _draw_key(control: Control) -> str:
     try:
-        key = content_key(control)
+        return content_key(control)
     except NoContent:
-        key = repr(control)
-    return stream(seed, "draw", key, draw)
+        return repr(control)
 
 
 def _evaluate_new(evaluator: Evaluator, labels: np.ndarray, observed: Evaluation, wanted: np.ndarray) -> Evaluation:
