@@ -42,7 +42,8 @@ class LogisticEngine:
         codes = torch.from_numpy(targets[space.train_rows]).to(self._setting.device)
         hot = make_targets(codes, self._n_classes, self._setting.dtype)
         point = _solve(space, hot, self._probe)
-        return _output(_barred(_predict(space, point), hot), needs)
+        scores = space.to(point.dtype).predict(point.flatten(1)).unflatten(1, point.shape[1:])
+        return _output(_barred(scores, hot), needs, self._setting.dtype)
 
 
 @final
@@ -71,7 +72,7 @@ class RidgeEngine:
         hot = make_targets(train, self._n_classes, self._setting.dtype)
         point, mean = _ridge(space, (2 * hot.hot - 1).flatten(1), self._setting.dtype)
         scores = (space.predict(point) + mean).unflatten(1, hot.hot.shape[1:])
-        return _output(_barred(scores, hot), needs)
+        return _output(_barred(scores, hot), needs, self._setting.dtype)
 
 
 def _dtype(probe: LogisticProbe | RidgeProbe, activations: np.ndarray) -> torch.dtype:
@@ -114,18 +115,14 @@ def _ridge(space: Space, targets: torch.Tensor, dtype: torch.dtype) -> tuple[tor
     return space.pull((targets - mean).to(dtype)), mean
 
 
-def _predict(space: Space, point: torch.Tensor) -> torch.Tensor:
-    return space.predict(point.flatten(1)).unflatten(1, point.shape[1:])
-
-
 def _barred(scores: torch.Tensor, targets: Targets) -> torch.Tensor:
     """Return scores (m, K, B), with classes that a column's training rows lack under all others."""
-    return scores if targets.floor is None else torch.where(targets.floor == 0, scores, targets.floor)
+    return scores if targets.floor is None else torch.where(targets.floor == 0, scores, ABSENT)
 
 
-def _output(scores: torch.Tensor, needs: str) -> Output:
-    """Return what is needed of scores (m, K, B)."""
-    scores = _rounded(scores)
+def _output(scores: torch.Tensor, needs: str, dtype: torch.dtype) -> Output:
+    """Return what is needed of scores (m, K, B), of which what ``dtype`` holds is kept."""
+    scores = _rounded(scores, _KEPT_BITS[dtype])
     if needs == "labels":
         labels = (scores[:, 0] > 0).long() if scores.shape[1] == 1 else scores.argmax(1)
         return Output(labels=labels.cpu().numpy())
@@ -136,14 +133,14 @@ def _output(scores: torch.Tensor, needs: str) -> Output:
     return Output(probabilities=_to_numpy(torch.softmax(scores, 1).transpose(1, 2)))
 
 
-def _rounded(scores: torch.Tensor) -> torch.Tensor:
+def _rounded(scores: torch.Tensor, bits: int) -> torch.Tensor:
     """Return scores without their last bits, which depend on how many columns were multiplied together.
 
     Rows that are the same get the same score then, whatever the block: ties stay ties.
     """
     real = scores.abs() < -ABSENT / 10
     largest = torch.where(real, scores.abs(), 0.0).amax((0, 1)).clamp(min=torch.finfo(scores.dtype).tiny)
-    step = torch.exp2(torch.floor(torch.log2(largest)) - _KEPT_BITS[scores.dtype])
+    step = torch.exp2(torch.floor(torch.log2(largest)) - bits)
     return torch.where(real, (scores / step).round() * step, scores)
 
 

@@ -18,7 +18,8 @@ from controls.probes._space import Space
 _PAIRS = 8  # steps that L-BFGS remembers
 _TRIALS = 12  # points that a line search may look at
 _BEFORE, _AFTER = 0.9, 0.6  # share of the first slope a step may leave, short of the minimum and beyond it
-_ROUNDING = 20  # how many roundings of the weights' size a gradient may be off by
+_ROUNDING = {torch.float64: 20, torch.float32: 4}  # roundings of the weights' size that a gradient may be off by
+_SINGLE_STEPS = 60  # steps in float32 before columns go on in float64
 _COMPACT_BELOW = 0.75  # share of columns still at work below which the others are dropped from the block
 ABSENT = -1e30  # the score of a class that a column's training rows lack: low, and still a number
 
@@ -35,6 +36,10 @@ class Targets:
         if logits.shape[1] == 1:
             return torch.sigmoid(logits).sub_(self.hot)
         return torch.softmax(logits if self.floor is None else logits + self.floor, 1).sub_(self.hot)
+
+    def double(self) -> Targets:
+        """Return the targets in float64."""
+        return Targets(self.hot.double(), None if self.floor is None else self.floor.double())
 
     def take(self, columns: torch.Tensor) -> Targets:
         """Return the targets of some columns."""
@@ -88,9 +93,25 @@ def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def fit_columns(space: Space, targets: Targets, *, tol: float, max_iter: int) -> tuple[torch.Tensor, int]:
-    """Return the fitted points (r+1, K, B), and how many columns did not converge."""
+    """Return the fitted points (r+1, K, B), and how many columns did not converge.
+
+    Columns that float32 cannot bring to ``tol`` go on in float64 from where they are; all points
+    are then of float64. Which these are is a matter of each column alone.
+    """
+    if targets.hot.dtype == torch.float64:
+        fit = BatchFit(space, targets, tol)
+        fit.run(max_iter)
+        return fit.found, int(fit.open.sum())
     fit = BatchFit(space, targets, tol)
-    return fit.run(max_iter)
+    fit.run(min(max_iter, _SINGLE_STEPS))
+    left = fit.open.nonzero()[:, 0]
+    if len(left) == 0:
+        return fit.found, 0
+    found = fit.found.double()
+    finer = BatchFit(space.to(torch.float64), targets.take(left).double(), tol, found[..., left])
+    finer.run(max_iter, least=_PAIRS)
+    found[..., left] = finer.found
+    return found, int(finer.open.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,40 +140,51 @@ class _Move:
 class BatchFit:
     """B fits that advance together; each is done when its own gradient says so, whatever the others do."""
 
-    def __init__(self, space: Space, targets: Targets, tol: float) -> None:
+    def __init__(self, space: Space, targets: Targets, tol: float, start: torch.Tensor | None = None) -> None:
         self.space, self.targets = space, targets
         self.tol = tol
-        self.place = self._start()
+        self.place = self._start() if start is None else self._from(start)
         self.found = self.place.point.clone()
         self.columns = torch.arange(self.found.shape[2], device=self.found.device)
         self.live = torch.ones_like(self.columns, dtype=torch.bool)
+        self.open = self.live.clone()  # columns (of all) that are not at ``tol`` as far as is known
         self.memory = _Memory()
 
-    def run(self, max_iter: int) -> tuple[torch.Tensor, int]:
-        """Return the points (r+1, K, B) and how many columns did not converge."""
-        for _ in range(max_iter):
+    def run(self, max_iter: int, *, least: int = 0) -> None:
+        """Take up to ``max_iter`` steps; ``found`` (r+1, K, B) and ``open`` (B,) say what came of it.
+
+        No column is done before the step ``least``: far from the shared Hessian, what is left to
+        gain is known only once some steps are remembered.
+        """
+        for step in range(max_iter):
             direction = self.memory.direction(self.place.gradient)
             slope = _dot(self.place.gradient, direction)
-            left = self._retire(slope)
+            left = self._retire(slope) if step >= least else len(self.live)
             if left == 0:
-                return self.found, 0
+                return
             if left < _COMPACT_BELOW * len(self.live):
                 kept = self.live.nonzero()[:, 0]
                 direction, slope = direction[..., kept], slope[kept]
                 self._take(kept)
             self._advance(direction, slope)
         self.found[..., self.columns[self.live]] = self.place.point[..., self.live]
-        return self.found, int(self.live.sum())
 
     def _retire(self, slope: torch.Tensor) -> int:
         """Record the columns whose gradient is now small enough; return how many are left.
 
         Minus the slope is twice what the quadratic model still expects to gain: n mean squares of
-        changes of logits. Where it is not a number, the column stays and is reported.
+        changes of logits. Where it is not a number, the column stays and is reported. What rounding
+        may hide counts as done, but in float32 stays open, for float64 to look at, where it is more
+        than twice ``tol``.
         """
-        rounding = (_ROUNDING * torch.finfo(slope.dtype).eps) ** 2 * _dot(self.place.point, self.place.point)
-        done = self.live & (-slope <= self.tol**2 * len(self.targets.hot) + rounding)
+        rounding = (_ROUNDING[slope.dtype] * torch.finfo(slope.dtype).eps) ** 2 * _dot(
+            self.place.point, self.place.point
+        )
+        enough = self.tol**2 * len(self.targets.hot)
+        done = self.live & (-slope <= enough + rounding)
         self.live = self.live & ~done
+        certain = done if slope.dtype == torch.float64 else done & (-slope <= 4 * enough)
+        self.open[self.columns[certain]] = False
         finished, left = torch.stack([done.sum(), self.live.sum()]).tolist()
         if finished:
             self.found[..., self.columns[done]] = self.place.point[..., done]
@@ -192,6 +224,12 @@ class BatchFit:
         point = offset.new_zeros((len(self.space.mean) + 1, *offset.shape))
         point[-1] = offset / self.space.intercept
         return self._at(point, torch.zeros_like(point[:-1]), offset.expand_as(self.targets.hot))
+
+    def _from(self, point: torch.Tensor) -> _Place:
+        """Return the place of a point."""
+        weights, shift = self.space.lift(point.flatten(1))
+        logits = self.space.train.times(weights, shift)
+        return self._at(point, *(block.unflatten(1, point.shape[1:]) for block in (weights, logits)))
 
     def _after(self, move: _Move, size: torch.Tensor) -> _Place:
         """Return the place after a step of this size (B,) along a direction."""

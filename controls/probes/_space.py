@@ -54,7 +54,7 @@ class Space:
     back: torch.Tensor | None = None
 
     def to(self, dtype: torch.dtype) -> Space:
-        """Return the space for blocks of another dtype; the rows stay as they are."""
+        """Return the space for blocks of a dtype; rows and whitening stay as they are."""
         small = {name: getattr(self, name).to(dtype) for name in ("mean", "penalty")}
         return replace(self, **small)
 
@@ -153,13 +153,13 @@ def _wide(train: torch.Tensor, test: torch.Tensor, split: Split, frame: Frame, s
     n, mean = len(train), centre_(train)
     deviation = _deviation(n, mean, train.square().mean(0), frame, setting)
     back = torch.linalg.qr((train / deviation).T).Q / deviation[:, None]
-    train, test = train @ back, (test - mean) @ back
+    train, shift = train @ back, mean @ back
     return Space(
-        train=Stack([Matrix(train.to(setting.dtype))]),
-        test=Stack([Matrix(test.to(setting.dtype))]),
+        train=Stack([Matrix((train + shift).to(setting.dtype))]),
+        test=Stack([Matrix((test @ back).to(setting.dtype))]),
         train_rows=split[0],
         test_order=np.arange(len(split[1])),
-        mean=torch.zeros(n, dtype=setting.dtype, device=setting.device),
+        mean=shift.to(setting.dtype),
         whitening=Matrix(_whitening(train.T @ train, setting).to(setting.dtype)),
         penalty=torch.full((n,), setting.strength, dtype=setting.dtype, device=setting.device),
         intercept=(setting.curvature * n) ** -0.5,

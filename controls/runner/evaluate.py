@@ -146,8 +146,20 @@ class Evaluator:
         assert isinstance(self.metric, ColumnMetric)
         needs = self.metric.needs
         if self.batched:
-            return self._engine(choice).predict(k, columns.targets, needs)
+            return self._predict_together(choice, k, split, columns.targets)
         return _side_by_side([self._predict_one(k, split, labels, needs) for labels in columns.labels.T])
+
+    def _predict_together(self, choice: Choice, k: int, split: Split, targets: np.ndarray) -> Output:
+        assert isinstance(self.metric, ColumnMetric)
+        try:
+            return self._engine(choice).predict(k, targets, self.metric.needs)
+        except ControlsError:
+            raise
+        except Exception as error:
+            raise TrainerError(
+                f"the trainer failed in fold {k}, on {targets.shape[1]} label columns of {len(split[0])} rows, "
+                f"with {type(error).__name__}: {error}"
+            ) from error
 
     def _predict_one(self, k: int, split: Split, labels: np.ndarray, needs: str) -> Output:
         from controls.probes.outputs import outputs
