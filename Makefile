@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 STAMP := $(VENV)/.setup-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint calibrate clean
+.PHONY: help setup demo test lint calibrate bench clean
 
 help:  ## Show the targets.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -38,6 +38,9 @@ lint: setup  ## Check style, types, layers, and the examples in docstrings.
 
 calibrate: setup  ## Count false alarms and write docs/calibration.md.
 	$(BIN)/controls calibrate --docs docs/calibration.md --jobs $(WORKERS)
+
+bench: setup  ## Time ours beside scikit-learn and write docs/benchmarks.md; wants an idle machine.
+	$(BIN)/python tests/benchmarks/run.py --docs docs/benchmarks.md
 
 clean:  ## Remove what runs leave behind; .venv stays.
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache controls-demo

@@ -36,7 +36,7 @@ def measure(
     smallest_effect: float = 0.0,
     target: str = "fitted",
     seed: int = 0,
-    block: int = 64,
+    block: int | None = None,
     key: str | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,

@@ -88,7 +88,9 @@ class TreeOrbit:
         sorter = self._sorter
         order = np.arange(len(sorter))
         if self.rows:
-            order = np.lexsort((rng.random(len(sorter)), self._row_parent))
+            order = np.argsort(rng.random(len(sorter)))
+            if self._blocks:
+                order = order[np.argsort(self._row_parent[order], kind="stable")]
         for level in reversed(range(len(self.levels))):
             if self.levels[level][1]:
                 order = order[self._moved_rows(level, rng)]

@@ -39,9 +39,9 @@ class Study:
         size on new data (dearer: the whole study is refitted without groups of units).
     seed : int
         Seed of every random stream.
-    block : int
-        Label columns that one engine call fits together. Part of the plan, since sums in another
-        order differ in the last bits.
+    block : int, optional
+        Label columns that one engine call fits together; chosen by the numbers of rows and classes
+        where None. Part of the plan, since sums in another order differ in the last bits.
     key : str, optional
         Stands for whatever has no content of its own (a lambda, a closure).
     """
@@ -55,7 +55,7 @@ class Study:
     smallest_effect: float = 0.0
     target: str = "fitted"
     seed: int = 0
-    block: int = 64
+    block: int | None = None
     key: str | None = None
 
     def __post_init__(self) -> None:
@@ -63,7 +63,8 @@ class Study:
         if isinstance(self.cv, Iterator):  # folds are read again for every site
             object.__setattr__(self, "cv", tuple(self.cv))
         whole_number(self.draws, "draws", low=1)
-        whole_number(self.block, "block", low=1)
+        if self.block is not None:
+            whole_number(self.block, "block", low=1)
         whole_number(self.seed, "seed", low=0)
         real_number(self.alpha, "alpha", low=0.0, high=0.5)
         real_number(self.smallest_effect, "smallest_effect", low=0.0, high=float("inf"), open_ends=False)

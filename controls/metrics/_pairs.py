@@ -1,9 +1,12 @@
 """Counts of ordered pairs of a positive and a negative row: what the area under a ROC curve is made of.
 
-Counts are doubled, so that a tie (half a pair) is a whole number and sums are exact.
+Counts are doubled, so that a tie (half a pair) is a whole number and sums are exact. Columns are
+sorted once, laid end to end, and counted in flat passes over all of them together.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,13 +19,8 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
     ``positive`` (m, B) says which rows are positive. NaN where a column lacks one of the two kinds.
     O(m log m) time per column, O(m B) memory.
     """
-    order = np.argsort(scores, axis=0)
-    start, end = _ties(_changes(_take(scores, order)))
-    ranked = _take(positive, order)
-    positives = ranked.sum(axis=0)
-    # Summed over positives: rows below and half of those level, less the positives among them.
-    wins = np.where(ranked, start + end, 0).sum(axis=0) - positives**2
-    return ratio(wins, 2 * positives * (len(scores) - positives))
+    ranked = _Ranked.of(scores, positive)
+    return ratio(ranked.wins_of_positives().sum(axis=1), 2 * ranked.positives * (len(scores) - ranked.positives))
 
 
 def auc_without(scores: np.ndarray, positive: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -32,24 +30,71 @@ def auc_without(scores: np.ndarray, positive: np.ndarray, units: np.ndarray) -> 
     those with both, which were taken away twice. NaN where one kind is missing from what is left.
     O(m log m) time per column, O((m + G) B) memory.
     """
-    grouped = Units.of(units)
-    order = np.argsort(scores, axis=0)
-    ranked, values = _take(positive, order), _take(scores, order)
-    wins = _wins(ranked, *_ties(_changes(values)))
-    total = np.where(ranked, wins, 0).sum(axis=0)
+    grouped, ranked = Units.of(units), _Ranked.of(scores, positive)
+    total = ranked.wins_of_positives().sum(axis=1)
 
     # From here on rows are sorted by unit, and by score within the unit.
-    by_unit = np.argsort(_small(units)[order], axis=0, kind="stable")
-    ranked, values, wins = (_take(array, by_unit) for array in (ranked, values, wins))
-    both = grouped.reduce(np.add, np.where(ranked, _wins_within(ranked, values, grouped), 0))
-    left = total - grouped.reduce(np.add, wins) + both
+    by_unit = np.argsort(_small(units)[ranked.order], axis=1, kind="stable")
+    wins = grouped.reduce(np.add, _take(ranked.wins(), by_unit).T)
+    within = ranked.take(by_unit, grouped.starts[grouped.counts > 0])
+    both = grouped.reduce(np.add, within.wins_of_positives(np.repeat(grouped.starts, grouped.counts)).T)
+    positives = others(np.add, grouped.reduce(np.add, within.positive.T.astype(np.int64)))
+    return ratio(total - wins + both, 2 * positives * (grouped.remaining - positives))
 
-    positives = others(np.add, grouped.reduce(np.add, ranked.astype(np.int64)))
-    return ratio(left, 2 * positives * (grouped.remaining - positives))
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Columns (B, m) sorted by score. ``new`` says where a stretch of equal scores starts."""
+
+    order: np.ndarray
+    values: np.ndarray
+    positive: np.ndarray
+    new: np.ndarray
+
+    @classmethod
+    def of(cls, scores: np.ndarray, positive: np.ndarray) -> _Ranked:
+        """Sort columns of scores (m, B)."""
+        columns = np.ascontiguousarray(scores.T)
+        order = np.argsort(columns, axis=1)
+        values = _take(columns, order)
+        return cls(order, values, _take(np.ascontiguousarray(positive.T), order), _changes(values))
+
+    def take(self, order: np.ndarray, starts: np.ndarray) -> _Ranked:
+        """Return the rows in another order (B, m), in which stretches also start at ``starts``."""
+        values = _take(self.values, order)
+        new = _changes(values)
+        new[:, starts] = True
+        return _Ranked(order, values, _take(self.positive, order), new)
+
+    @property
+    def positives(self) -> np.ndarray:
+        """The number of positive rows of each column, (B,)."""
+        return self.positive.sum(axis=1)
+
+    def wins_of_positives(self, first: np.ndarray | int = 0) -> np.ndarray:
+        """Return twice the negatives, from place ``first`` (m,) on, below each positive, ties one half; (B, m)."""
+        level, positives = self._levels(first)
+        return np.where(self.positive, level - positives, 0)
+
+    def wins(self) -> np.ndarray:
+        """Return twice the pairs won with each row, a positive above a negative, ties one half; (B, m)."""
+        level, positives = self._levels(0)
+        return np.where(self.positive, level - positives, 2 * self.positives[:, None] - positives)
+
+    def _levels(self, first: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+        """Return twice the rows, and twice the positives, from ``first`` on below the middle of each row's stretch."""
+        starts = np.flatnonzero(self.new)
+        edges = np.append(starts, self.new.size)
+        before = np.concatenate([[0], np.cumsum(self.positive)])
+        stretch = (np.cumsum(self.new) - 1).reshape(self.new.shape)
+        origin = np.arange(0, self.new.size, self.new.shape[1])[:, None] + first
+        level = (edges[1:] + edges[:-1])[stretch] - 2 * origin
+        positives = (before[edges[1:]] + before[edges[:-1]])[stretch] - 2 * before[origin]
+        return level, positives
 
 
 def _take(array: np.ndarray, order: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(array, order, axis=0)
+    return np.take_along_axis(array, order, axis=1)
 
 
 def _small(units: np.ndarray) -> np.ndarray:
@@ -57,44 +102,8 @@ def _small(units: np.ndarray) -> np.ndarray:
     return units.astype(np.uint16) if units.max() < 1 << 16 else units
 
 
-def _changes(ranked: np.ndarray) -> np.ndarray:
-    """Whether a sorted row differs from the one before it, shape (m, B)."""
-    new = np.ones(ranked.shape, dtype=bool)
-    new[1:] = ranked[1:] != ranked[:-1]
+def _changes(values: np.ndarray) -> np.ndarray:
+    """Whether a sorted row differs from the one before it, shape (B, m)."""
+    new = np.ones(values.shape, dtype=bool)
+    new[:, 1:] = values[:, 1:] != values[:, :-1]
     return new
-
-
-def _ties(new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each row's stretch of equal rows starts, and where it ends (exclusive), shape (m, B)."""
-    m = len(new)
-    index = np.arange(m)[:, None]
-    start = np.maximum.accumulate(np.where(new, index, 0), axis=0)
-    last = np.ones(new.shape, dtype=bool)
-    last[:-1] = new[1:]
-    end = np.minimum.accumulate(np.where(last, index + 1, m)[::-1], axis=0)[::-1]
-    return start, end
-
-
-def _positives_before(ranked: np.ndarray) -> np.ndarray:
-    """Return how many positives stand before each place, shape (m + 1, B)."""
-    count = np.zeros((len(ranked) + 1, ranked.shape[1]), dtype=np.int64)
-    np.cumsum(ranked, axis=0, out=count[1:])
-    return count
-
-
-def _wins(ranked: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Return twice the pairs won with each row: a positive above a negative, ties one half."""
-    before = _positives_before(ranked)
-    positives = _take(before, start) + _take(before, end)
-    return np.where(ranked, start + end - positives, 2 * before[-1] - positives)
-
-
-def _wins_within(ranked: np.ndarray, values: np.ndarray, grouped: Units) -> np.ndarray:
-    """Return twice the negatives of its own unit that a positive row would stand above, ties one half."""
-    new = _changes(values)
-    new[grouped.starts[grouped.counts > 0]] = True
-    start, end = _ties(new)
-    first = np.repeat(grouped.starts, grouped.counts)
-    before = _positives_before(ranked)
-    positives = _take(before, start) + _take(before, end) - 2 * before[first]
-    return start + end - 2 * first[:, None] - positives

@@ -20,9 +20,10 @@ import torch
 
 from controls.core.errors import InputError
 from controls.core.trainer import Output, Split
-from controls.probes._design import Design, FoldCache, as_device, make_design, row_basis
+from controls.probes._design import Design, FoldCache, make_design, row_basis
 from controls.probes._engine import _output
 from controls.probes._logistic import ABSENT
+from controls.probes._space import as_device
 
 if TYPE_CHECKING:
     from controls.probes.centroids import LDAProbe, MeanDifferenceProbe
@@ -162,7 +163,7 @@ class CentroidEngine:
         scores = (axes.test @ along.to(self._dtype).flatten(1)).unflatten(1, along.shape[1:]).double() - offsets
         if not found.two:
             scores = torch.where(found.shares > 0, scores, ABSENT)
-        return _output(scores, needs)
+        return _output(scores, needs, self._dtype)
 
 
 def _axes(probe: LDAProbe | MeanDifferenceProbe, design: Design) -> Axes:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from controls.core.arrays import dense_rows
-from controls.core.errors import InputError
 from controls.core.trainer import Split
 
 T = TypeVar("T")
@@ -65,17 +64,6 @@ def row_basis(train: torch.Tensor) -> torch.Tensor | None:
     """
     n, d = train.shape
     return torch.linalg.qr(train.T).Q if d > n else None
-
-
-def as_device(name: str | None) -> torch.device:
-    """Return the torch device of a name; raise InputError where it is not here or has no float64."""
-    try:
-        return torch.empty(0, dtype=torch.float64, device=name or "cpu").device
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"device must be a torch device with float64, such as 'cpu' or 'cuda', got {name!r} ({reason})."
-        ) from error
 
 
 class FoldCache(Generic[T]):

@@ -1,14 +1,8 @@
 """Logistic regression for many label columns at once: L-BFGS in coordinates whitened by a shared Hessian.
 
-All columns share the training rows Z (n, d), so one Cholesky factor of H = κ Z'Z + I/C, the Hessian
-at equal class probabilities, serves them all. In coordinates w = L^-T u, with the intercept (which is
-not penalised) as one more column scaled to unit curvature, the objective per unit of C is
-
-    f(u) = loss(A u) + (|u|² − κ |A u|²) / 2,
-
-since κ A'A and the penalty add up to the identity. Its gradient u + A'(residual − κ A u) costs one
-product with A' and its logits one product with A; along a search direction both are linear, so the
-line search costs no product at all.
+All columns of a fold share its ``Space``, where the Hessian at equal class probabilities is the
+identity. The gradient costs one product with the training rows and the logits another; along a
+search direction both are linear, so the line search costs no product at all.
 
 Arrays are (rows, K, B): B label columns, each with K logits (1 for two classes, else one per class).
 """
@@ -19,57 +13,15 @@ from dataclasses import dataclass
 
 import torch
 
-from controls.probes._design import Design, row_basis
-from controls.probes._ridge import factor
+from controls.probes._space import Space
 
 _PAIRS = 8  # steps that L-BFGS remembers
 _TRIALS = 12  # points that a line search may look at
 _BEFORE, _AFTER = 0.9, 0.6  # share of the first slope a step may leave, short of the minimum and beyond it
-_ROUNDING = 20  # how many roundings of the weights' size a gradient may be off by
+_ROUNDING = {torch.float64: 20, torch.float32: 4}  # roundings of the weights' size that a gradient may be off by
+_SINGLE_STEPS = 60  # steps in float32 before columns go on in float64
 _COMPACT_BELOW = 0.75  # share of columns still at work below which the others are dropped from the block
 ABSENT = -1e30  # the score of a class that a column's training rows lack: low, and still a number
-
-
-@dataclass(frozen=True, eq=False)
-class Whitened:
-    """One fold in whitened coordinates: ``train`` (n, r+1) and ``test`` (m, r+1), the last for the intercept.
-
-    ``back`` (d, r) maps whitened weights to weights on standardised features.
-    """
-
-    train: torch.Tensor
-    test: torch.Tensor
-    back: torch.Tensor | None
-    curvature: float
-    intercept: float
-
-
-def whiten(design: Design, C: float, n_logits: int, dtype: torch.dtype, *, keep_back: bool = False) -> Whitened:
-    """Return the fold in coordinates where the shared Hessian is the identity. Time O(n d min(n, d))."""
-    basis = row_basis(design.train)
-    train, test = (rows if basis is None else rows @ basis for rows in (design.train, design.test))
-    curvature = 0.25 if n_logits == 1 else 1.0 / n_logits
-    hessian = curvature * train.T @ train
-    hessian.diagonal().add_(1.0 / C)
-    lower = factor(hessian)
-    intercept = (curvature * len(train)) ** -0.5
-    back = None
-    if keep_back:
-        back = torch.linalg.solve_triangular(lower.T, _basis_or_identity(basis, lower), upper=True, left=False)
-    train, test = (_with_intercept(_whitened(rows, lower), intercept).to(dtype) for rows in (train, test))
-    return Whitened(train, test, back, curvature, intercept)
-
-
-def _basis_or_identity(basis: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
-    return torch.eye(len(like), dtype=like.dtype, device=like.device) if basis is None else basis
-
-
-def _whitened(rows: torch.Tensor, lower: torch.Tensor) -> torch.Tensor:
-    return torch.linalg.solve_triangular(lower.T, rows, upper=True, left=False)
-
-
-def _with_intercept(rows: torch.Tensor, value: float) -> torch.Tensor:
-    return torch.cat([rows, torch.full_like(rows[:, :1], value)], 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +36,10 @@ class Targets:
         if logits.shape[1] == 1:
             return torch.sigmoid(logits).sub_(self.hot)
         return torch.softmax(logits if self.floor is None else logits + self.floor, 1).sub_(self.hot)
+
+    def double(self) -> Targets:
+        """Return the targets in float64."""
+        return Targets(self.hot.double(), None if self.floor is None else self.floor.double())
 
     def take(self, columns: torch.Tensor) -> Targets:
         """Return the targets of some columns."""
@@ -136,61 +92,108 @@ def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a * b).sum((0, 1))
 
 
-def _product(matrix: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
-    return (matrix @ block.reshape(len(block), -1)).view(len(matrix), *block.shape[1:])
+def fit_columns(space: Space, targets: Targets, *, tol: float, max_iter: int) -> tuple[torch.Tensor, int]:
+    """Return the fitted points (r+1, K, B), and how many columns did not converge.
+
+    Columns that float32 cannot bring to ``tol`` go on in float64 from where they are; all points
+    are then of float64. Which these are is a matter of each column alone.
+    """
+    if targets.hot.dtype == torch.float64:
+        fit = BatchFit(space, targets, tol)
+        fit.run(max_iter)
+        return fit.found, int(fit.open.sum())
+    fit = BatchFit(space, targets, tol)
+    fit.run(min(max_iter, _SINGLE_STEPS))
+    left = fit.open.nonzero()[:, 0]
+    if len(left) == 0:
+        return fit.found, 0
+    found = fit.found.double()
+    finer = BatchFit(space.to(torch.float64), targets.take(left).double(), tol, found[..., left])
+    finer.run(max_iter, least=_PAIRS)
+    found[..., left] = finer.found
+    return found, int(finer.open.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where B fits are: the point (r+1, K, B), its weights (r, K, B), logits (n, K, B) and gradient (r+1, K, B)."""
+
+    point: torch.Tensor
+    weights: torch.Tensor
+    logits: torch.Tensor
+    gradient: torch.Tensor
+
+    def take(self, columns: torch.Tensor) -> _Place:
+        """Return the place of some columns."""
+        return _Place(*(block[..., columns] for block in (self.point, self.weights, self.logits, self.gradient)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Move:
+    """A direction of B fits, and how it moves weights and logits."""
+
+    point: torch.Tensor
+    weights: torch.Tensor
+    logits: torch.Tensor
 
 
 class BatchFit:
     """B fits that advance together; each is done when its own gradient says so, whatever the others do."""
 
-    def __init__(self, whitened: Whitened, targets: Targets, tol: float) -> None:
-        self.space, self.targets = whitened, targets
+    def __init__(self, space: Space, targets: Targets, tol: float, start: torch.Tensor | None = None) -> None:
+        self.space, self.targets = space, targets
         self.tol = tol
-        self.point = start(whitened, targets)
-        self.found = self.point.clone()
-        self.columns = torch.arange(self.point.shape[2], device=self.point.device)
+        self.place = self._start() if start is None else self._from(start)
+        self.found = self.place.point.clone()
+        self.columns = torch.arange(self.found.shape[2], device=self.found.device)
         self.live = torch.ones_like(self.columns, dtype=torch.bool)
+        self.open = self.live.clone()  # columns (of all) that are not at ``tol`` as far as is known
         self.memory = _Memory()
-        self.logits = _product(whitened.train, self.point)
-        self.gradient = self._gradient(self.point, self.logits)
 
-    def run(self, max_iter: int) -> tuple[torch.Tensor, int]:
-        """Return the whitened weights (r+1, K, B) and how many columns did not converge."""
-        for _ in range(max_iter):
-            direction = self.memory.direction(self.gradient)
-            slope = _dot(self.gradient, direction)
-            left = self._retire(slope)
+    def run(self, max_iter: int, *, least: int = 0) -> None:
+        """Take up to ``max_iter`` steps; ``found`` (r+1, K, B) and ``open`` (B,) say what came of it.
+
+        No column is done before the step ``least``: far from the shared Hessian, what is left to
+        gain is known only once some steps are remembered.
+        """
+        for step in range(max_iter):
+            direction = self.memory.direction(self.place.gradient)
+            slope = _dot(self.place.gradient, direction)
+            left = self._retire(slope) if step >= least else len(self.live)
             if left == 0:
-                return self.found, 0
+                return
             if left < _COMPACT_BELOW * len(self.live):
                 kept = self.live.nonzero()[:, 0]
                 direction, slope = direction[..., kept], slope[kept]
                 self._take(kept)
             self._advance(direction, slope)
-        self.found[..., self.columns[self.live]] = self.point[..., self.live]
-        return self.found, int(self.live.sum())
+        self.found[..., self.columns[self.live]] = self.place.point[..., self.live]
 
     def _retire(self, slope: torch.Tensor) -> int:
         """Record the columns whose gradient is now small enough; return how many are left.
 
         Minus the slope is twice what the quadratic model still expects to gain: n mean squares of
-        changes of logits. Where it is not a number, the column stays and is reported.
+        changes of logits. Where it is not a number, the column stays and is reported. What rounding
+        may hide counts as done, but in float32 stays open, for float64 to look at, where it is more
+        than twice ``tol``.
         """
-        rounding = (_ROUNDING * torch.finfo(slope.dtype).eps) ** 2 * _dot(self.point, self.point)
-        done = self.live & (-slope <= self.tol**2 * len(self.targets.hot) + rounding)
+        rounding = (_ROUNDING[slope.dtype] * torch.finfo(slope.dtype).eps) ** 2 * _dot(
+            self.place.point, self.place.point
+        )
+        enough = self.tol**2 * len(self.targets.hot)
+        done = self.live & (-slope <= enough + rounding)
         self.live = self.live & ~done
+        certain = done if slope.dtype == torch.float64 else done & (-slope <= 4 * enough)
+        self.open[self.columns[certain]] = False
         finished, left = torch.stack([done.sum(), self.live.sum()]).tolist()
         if finished:
-            self.found[..., self.columns[done]] = self.point[..., done]
+            self.found[..., self.columns[done]] = self.place.point[..., done]
         return left
 
     def _take(self, kept: torch.Tensor) -> None:
         """Go on with some columns only."""
         self.columns, self.live = self.columns[kept], self.live[kept]
-        self.point, self.logits, self.gradient = (
-            block[..., kept] for block in (self.point, self.logits, self.gradient)
-        )
-        self.targets = self.targets.take(kept)
+        self.place, self.targets = self.place.take(kept), self.targets.take(kept)
         self.memory.take(kept)
 
     def _advance(self, direction: torch.Tensor, slope: torch.Tensor) -> None:
@@ -198,41 +201,59 @@ class BatchFit:
 
         The full step mostly is near enough, which its gradient tells for free; else the line is searched.
         """
-        moved = _product(self.space.train, direction)
+        weights, shift = self.space.lift(direction.flatten(1))
+        moved = self.space.train.times(weights, shift)
+        move = _Move(direction, *(block.unflatten(1, direction.shape[1:]) for block in (weights, moved)))
         size = torch.ones_like(slope)
-        here = self._at(direction, moved, size)
-        reached = _dot(here[2], direction)
+        here = self._after(move, size)
+        reached = _dot(here.gradient, direction)
         if bool((self.live & _unsettled(reached, slope)).any()):
-            line = _Line(self.targets, self.logits, moved, self.space.curvature)
-            along = _dot(self.point, direction), _dot(direction, direction)
-            size = line.search(slope, reached, along, self.live)
-            here = self._at(direction, moved, size)
-        self.memory.add(size * direction, here[2] - self.gradient)
-        self.point, self.logits, self.gradient = here
+            size = self._line(move).search(slope, reached, self.live)
+            here = self._after(move, size)
+        self.memory.add(size * direction, here.gradient - self.place.gradient)
+        self.place = here
 
-    def _at(self, direction: torch.Tensor, moved: torch.Tensor, size: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the point, logits and gradient after a step of this size (B,) along the direction."""
-        point = torch.addcmul(self.point, direction, size)
-        logits = torch.addcmul(self.logits, moved, size)
-        return point, logits, self._gradient(point, logits)
+    def _line(self, move: _Move) -> _Line:
+        penalty = self.space.penalty[:, None, None] * move.weights
+        along = _dot(self.place.weights, penalty), _dot(move.weights, penalty)
+        return _Line(self.targets, self.place.logits, move.logits, along)
 
-    def _gradient(self, point: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        pulled = self.targets.residual(logits).sub_(logits, alpha=self.space.curvature)
-        return _product(self.space.train.T, pulled).add_(point)
+    def _start(self) -> _Place:
+        """Return zero weights with the intercepts that give each column's class shares."""
+        offset = shares(self.targets)
+        point = offset.new_zeros((len(self.space.mean) + 1, *offset.shape))
+        point[-1] = offset / self.space.intercept
+        return self._at(point, torch.zeros_like(point[:-1]), offset.expand_as(self.targets.hot))
+
+    def _from(self, point: torch.Tensor) -> _Place:
+        """Return the place of a point."""
+        weights, shift = self.space.lift(point.flatten(1))
+        logits = self.space.train.times(weights, shift)
+        return self._at(point, *(block.unflatten(1, point.shape[1:]) for block in (weights, logits)))
+
+    def _after(self, move: _Move, size: torch.Tensor) -> _Place:
+        """Return the place after a step of this size (B,) along a direction."""
+        place = self.place
+        return self._at(
+            torch.addcmul(place.point, move.point, size),
+            torch.addcmul(place.weights, move.weights, size),
+            torch.addcmul(place.logits, move.logits, size),
+        )
+
+    def _at(self, point: torch.Tensor, weights: torch.Tensor, logits: torch.Tensor) -> _Place:
+        residual = self.targets.residual(logits).flatten(1)
+        gradient = self.space.pull(residual, weights.flatten(1)).view_as(point)
+        return _Place(point, weights, logits, gradient)
 
 
-def start(whitened: Whitened, targets: Targets) -> torch.Tensor:
-    """Return zero weights (r+1, K, B) with the intercepts that give each column's class shares."""
+def shares(targets: Targets) -> torch.Tensor:
+    """Return the logits (K, B) that give each column's class shares."""
     share = targets.hot.mean(0)
     if len(share) == 1:
-        offset = torch.log(share) - torch.log1p(-share)
-    else:
-        present = share > 0
-        offset = torch.where(present, share, 1.0).log()
-        offset = torch.where(present, offset - offset.sum(0) / present.sum(0), 0.0)
-    point = share.new_zeros((whitened.train.shape[1], *share.shape))
-    point[-1] = offset / whitened.intercept
-    return point
+        return torch.log(share) - torch.log1p(-share)
+    present = share > 0
+    offset = torch.where(present, share, 1.0).log()
+    return torch.where(present, offset - offset.sum(0) / present.sum(0), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,15 +263,9 @@ class _Line:
     targets: Targets
     logits: torch.Tensor
     moved: torch.Tensor
-    curvature: float
+    penalty: tuple[torch.Tensor, torch.Tensor]  # its derivative along the line at 0, and what a step adds to it
 
-    def search(
-        self,
-        slope: torch.Tensor,
-        reached: torch.Tensor,
-        along: tuple[torch.Tensor, torch.Tensor],
-        live: torch.Tensor,
-    ) -> torch.Tensor:
+    def search(self, slope: torch.Tensor, reached: torch.Tensor, live: torch.Tensor) -> torch.Tensor:
         """Return a step (B,) for each column, given the slopes at steps of 0 and 1.
 
         The slope rises along the line (the objective is convex), so its root is bracketed and closed
@@ -267,13 +282,12 @@ class _Line:
             if not bool(unsettled.any()):
                 break
             size = torch.where(unsettled, _next(low, low_slope, high, high_slope, slope), size)
-            reached = self._slope(size, along)
+            reached = self._slope(size)
         return size
 
-    def _slope(self, size: torch.Tensor, along: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        logits = torch.addcmul(self.logits, self.moved, size)
-        pulled = self.targets.residual(logits).sub_(logits, alpha=self.curvature)
-        return _dot(pulled, self.moved) + along[0] + size * along[1]
+    def _slope(self, size: torch.Tensor) -> torch.Tensor:
+        residual = self.targets.residual(torch.addcmul(self.logits, self.moved, size))
+        return _dot(residual, self.moved) + self.penalty[0] + size * self.penalty[1]
 
 
 def _unsettled(reached: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:

@@ -18,11 +18,14 @@ from controls.runner.resample import A_FEW
 
 def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:
     """Return the stream of one draw of one control: f(seed, control, draw)."""
+    return stream(seed, "draw", _stream_key(control), draw)
+
+
+def _stream_key(control: Control) -> str:
     try:
-        key = content_key(control, code=False)
+        return content_key(control, code=False)
     except NoContent:
-        key = repr(control)
-    return stream(seed, "draw", key, draw)
+        return repr(control)
 
 
 def label_blocks(
@@ -30,12 +33,13 @@ def label_blocks(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the first draw and the labels (n, B) of each block for whose first draw ``todo`` is true."""
     every = _relabelings(planned, problem) if planned.enumerated else None
-    start = 0
+    key, start = _stream_key(planned.control), 0
     for size in planned.blocks:
         columns = None if every is None else list(islice(every, size))
         if todo(start):
             if columns is None:
-                columns = [_drawn_labels(planned.control, problem, seed, start + draw) for draw in range(size)]
+                streams = (stream(seed, "draw", key, start + draw) for draw in range(size))
+                columns = [_drawn_labels(planned.control, problem, rng) for rng in streams]
             yield start, np.stack(columns, axis=1)
         start += size
 
@@ -54,7 +58,8 @@ def few_labels(planned: PlannedControl, problem: Problem, seed: int) -> np.ndarr
     """Return the labels (n, a few) of those draws."""
     draws = np.flatnonzero(a_few(planned, seed))
     if not planned.enumerated:
-        return np.stack([_drawn_labels(planned.control, problem, seed, int(draw)) for draw in draws], axis=1)
+        streams = (draw_stream(seed, planned.control, int(draw)) for draw in draws)
+        return np.stack([_drawn_labels(planned.control, problem, rng) for rng in streams], axis=1)
     every = enumerate(_relabelings(planned, problem))
     return np.stack([labels for draw, labels in islice(every, int(draws[-1]) + 1) if draw in draws], axis=1)
 
@@ -65,8 +70,8 @@ def _relabelings(planned: PlannedControl, problem: Problem) -> Iterator[np.ndarr
     return orbit.enumerate()
 
 
-def _drawn_labels(control: Control, problem: Problem, seed: int, draw: int) -> np.ndarray:
-    labels = np.asarray(control.draw(problem, draw_stream(seed, control, draw)).labels)
+def _drawn_labels(control: Control, problem: Problem, rng: np.random.Generator) -> np.ndarray:
+    labels = np.asarray(control.draw(problem, rng).labels)
     if labels.shape != (problem.n,):
         raise InputError(f"{control.name} must draw one label per row ({problem.n}), got shape {labels.shape}.")
     return labels

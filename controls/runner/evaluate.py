@@ -32,7 +32,9 @@ class Columns:
     wanted: np.ndarray  # (B,)
 
     def take(self, which: np.ndarray) -> Columns:
-        """Return some of the columns."""
+        """Return some of the columns; ``which`` rises."""
+        if len(which) == self.targets.shape[1]:
+            return self
         return Columns(self.labels[:, which], self.targets[:, which], self.wanted[which])
 
 
@@ -150,8 +152,20 @@ class Evaluator:
         assert isinstance(self.metric, ColumnMetric)
         needs = self.metric.needs
         if self.batched:
-            return self._engine(choice).predict(k, columns.targets, needs)
+            return self._predict_together(choice, k, split, columns.targets)
         return _side_by_side([self._predict_one(k, split, labels, needs) for labels in columns.labels.T])
+
+    def _predict_together(self, choice: Choice, k: int, split: Split, targets: np.ndarray) -> Output:
+        assert isinstance(self.metric, ColumnMetric)
+        try:
+            return self._engine(choice).predict(k, targets, self.metric.needs)
+        except ControlsError:
+            raise
+        except Exception as error:
+            raise TrainerError(
+                f"the trainer failed in fold {k}, on {targets.shape[1]} label columns of {len(split[0])} rows, "
+                f"with {type(error).__name__}: {error}"
+            ) from error
 
     def _predict_one(self, k: int, split: Split, labels: np.ndarray, needs: str) -> Output:
         from controls.probes.outputs import outputs
@@ -222,6 +236,9 @@ class Evaluator:
 
 def class_counts(targets: np.ndarray, n_classes: int) -> np.ndarray:
     """Return how often each class occurs in each column, (C, B)."""
+    if n_classes == 2:
+        second = targets.sum(axis=0)
+        return np.stack([len(targets) - second, second])
     n_columns = targets.shape[1]
     flat = (targets + n_classes * np.arange(n_columns)).ravel()
     return np.bincount(flat, minlength=n_classes * n_columns).reshape(n_columns, n_classes).T

@@ -16,6 +16,10 @@ from controls.core.trainer import BatchTrainer, Trainer
 from controls.runner.folds import Folds
 from controls.stats.pvalue import p_floor
 
+_IN_CACHE = 1 << 20  # numbers of one array of a block that stay in the processor's cache
+_IN_MEMORY = 1 << 23  # numbers of one array of a block of few columns
+_FEW_COLUMNS, _MOST_COLUMNS = 32, 512
+
 
 @dataclass(frozen=True)
 class PlannedControl:
@@ -43,6 +47,7 @@ class Plan:
     metric: str
     folds: str
     n_folds: int
+    block: int  # label columns that one engine call fits together
     engine: str  # how fits are made, in words
     controls: tuple[PlannedControl, ...]
     alpha: float
@@ -67,13 +72,15 @@ class Plan:
 def make_plan(study: Study, problem: Problem, trainer: Trainer, metric: Metric, folds: Folds) -> Plan:
     """Return the plan of a study on a problem."""
     batched = isinstance(trainer, BatchTrainer) and isinstance(metric, ColumnMetric)
+    block = (study.block or default_block(problem)) if batched else 1
     return Plan(
         trainer=name_of(study.trainer),
         metric=metric.name,
         folds=folds.words,
         n_folds=len(folds.default()),
-        engine=f"label columns fitted together in blocks of {study.block}" if batched else "one by one",
-        controls=tuple(_planned(control, study, problem, batched) for control in study.controls),
+        block=block,
+        engine=f"label columns fitted together in blocks of {block}" if batched else "one by one",
+        controls=tuple(_planned(control, study, problem, block) for control in study.controls),
         alpha=study.alpha,
     )
 
@@ -87,7 +94,19 @@ def name_of(trainer: Any) -> str:
     return getattr(trainer, "__qualname__", None) or " ".join(repr(trainer).split())
 
 
-def _planned(control: Control, study: Study, problem: Problem, batched: bool) -> PlannedControl:
+def default_block(problem: Problem) -> int:
+    """Return how many label columns one engine call fits together: a pure function of rows and classes.
+
+    As many as keep a number per row, class and column in the cache, or 32, below which products are
+    slower; fewer only where 32 would take gigabytes.
+    """
+    sets = problem.label_sets
+    wide = sets.k if sets is not None else len(problem.classes) if problem.target == "multiclass" else 1
+    per_column = problem.n * wide
+    return max(1, min(_MOST_COLUMNS, max(_IN_CACHE // per_column, min(_FEW_COLUMNS, _IN_MEMORY // per_column))))
+
+
+def _planned(control: Control, study: Study, problem: Problem, block: int) -> PlannedControl:
     if control.inference == "paired":
         swaps = problem.n_units * math.log(2.0)
         return PlannedControl(control, describe(control), False, 1, swaps, (1,), p_floor(study.draws, swaps))
@@ -96,7 +115,7 @@ def _planned(control: Control, study: Study, problem: Problem, batched: bool) ->
     count = math.inf if orbit is None else count_of(orbit)
     enumerated = count <= study.draws + 1
     draws = int(count) if enumerated else study.draws
-    size = study.block if batched and control.level == "labels" else 1
+    size = block if control.level == "labels" else 1
     blocks = tuple(min(size, draws - start) for start in range(0, draws, size))
     floor = 1 / draws if enumerated else p_floor(draws, log_count)
     return PlannedControl(control, describe(control), enumerated, draws, log_count, blocks, floor)

@@ -31,7 +31,12 @@ def settings_of(prepared: Prepared, versions: Mapping[str, str], threads: int) -
     found["cv"] = Setting(evaluator.folds.words if counted else evaluator.folds.key, evaluator.folds.words)
     if study.key is not None:
         found["key"] = Setting(study.key, repr(study.key))
-    plain = {"seed": study.seed, "block": study.block, "processor": _processor(), "python": platform.python_version()}
+    plain = {
+        "seed": study.seed,
+        "block": prepared.plan.block,
+        "processor": _processor(),
+        "python": platform.python_version(),
+    }
     if evaluator.batched:  # others run on one thread
         plain["threads"] = threads
     return found | {name: Setting(str(value), str(value)) for name, value in {**plain, **versions}.items()}

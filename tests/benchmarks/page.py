@@ -1,0 +1,168 @@
+"""The page of what was timed. Every figure on it comes from the run that wrote it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timing import cores
+
+PEERS = {"ridge": "Ridge, R²", "logistic": "LogisticRegression, AUC", "multinomial": "LogisticRegression, accuracy"}
+TARGETS = {"ridge": 200, "logistic": 120, "multinomial": 40}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One row of the table of speed; ``peer_timed`` are (permutations, seconds)."""
+
+    kind: str
+    ours: float
+    spread: tuple[float, float]
+    peer: float
+    peer_timed: tuple[tuple[int, float], ...]
+    work: float
+    gradient: float | None
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Seconds at several values of one size."""
+
+    kind: str
+    name: str
+    values: tuple[int, ...]
+    seconds: tuple[float, ...]
+
+    @property
+    def exponent(self) -> float:
+        """The slope of log seconds in log size."""
+        return float(np.polyfit(np.log(self.values), np.log(self.seconds), 1)[0])
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak memory of one process, in GB, and before the study began."""
+
+    kind: str
+    n: int
+    d: int
+    draws: int
+    seconds: float
+    before: float
+    peak: float
+
+
+def write_page(
+    speeds: Sequence[Speed],
+    growths: Sequence[Growth],
+    memories: Sequence[Memory],
+    rate: tuple[float, float],
+    sizes: dict[str, Any],
+) -> str:
+    """Return the page."""
+    return (
+        "\n\n".join(
+            [
+                "# Benchmarks",
+                "Written by `make bench`; no figure is typed. Whole calls are timed: labels drawn, folds, fits, scores "
+                "with their values without each unit, intervals, verdict.",
+                _machine(sizes),
+                "## Speed",
+                _how_it_was_timed(sizes),
+                _speed_table(speeds),
+                _what_the_table_says(speeds, rate),
+                "## Growth",
+                "Seconds of ours, other sizes as above (with classes: n = 2000, d = 256, 199 draws), and the slope of "
+                "log seconds in log size.",
+                _growth_table(growths),
+                "## Memory",
+                "Peak of a fresh process with memory-mapped float32 activations; resident pages of the file count.",
+                _memory_table(memories),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _machine(sizes: dict[str, Any]) -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scikit-learn", "torch", "joblib"))
+    return (
+        f"Machine: {_processor()}, {cores()} cores, {torch.get_num_threads()} torch threads, "
+        f"{torch.backends.cpu.get_cpu_capability()}; load when the page was written: {os.getloadavg()[1]:.1f} "
+        f"(5 minutes; about {cores()} where nothing else runs). Python {platform.python_version()}, {packages}. "
+        f"Medians of {sizes['repeats']} runs, ours and the peer's interleaved."
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _how_it_was_timed(sizes: dict[str, Any]) -> str:
+    peers = (
+        "The peer ran all permutations."
+        if sizes["full"]
+        else "The peer was timed at two numbers of permutations, and its seconds continued along that line "
+        "(`python tests/benchmarks/run.py --full` runs them all)."
+    )
+    return (
+        f"n = {sizes['n']}, d = {sizes['d']}, float32 activations, units of ten rows, five fixed folds of whole units, "
+        f"{sizes['draws']} draws; multinomial: {sizes['classes']} classes. Ours: `ct.measure` with "
+        "`ct.ShuffleLabels()`. Peer: `permutation_test_score` of scikit-learn on the same folds, n_jobs=-1, one "
+        f"BLAS thread a worker, defaults (max_iter=1000), no scaler (the activations need none). {peers}"
+    )
+
+
+def _speed_table(speeds: Sequence[Speed]) -> str:
+    rows = ["| | ours, s (least to most) | peer, s | peer timed | times faster | asked |", "|---|---|---|---|---|---|"]
+    for row in speeds:
+        timed = ", ".join(f"{seconds:.2f} s at {draws}" for draws, seconds in row.peer_timed)
+        rows.append(
+            f"| {row.kind} ({PEERS[row.kind]}) | {row.ours:.2f} ({row.spread[0]:.2f} to {row.spread[1]:.2f}) | "
+            f"{row.peer:.1f} | {timed} | {row.peer / row.ours:.0f} | {TARGETS[row.kind]} |"
+        )
+    return "\n".join(rows)
+
+
+def _what_the_table_says(speeds: Sequence[Speed], rate: tuple[float, float]) -> str:
+    torch_rate, our_rate = rate
+    shares = "; ".join(
+        f"{row.kind} {row.work / row.ours:.0f} Gflop/s, {row.work / row.ours / our_rate:.0%}" for row in speeds
+    )
+    gradients = "; ".join(f"{row.kind} {row.gradient:.1e}" for row in speeds if row.gradient is not None)
+    return (
+        f"Useful products alone (two of the training rows a step and column, one of the test rows) over the whole "
+        f"call's seconds, and as a share of the rate of that product by itself ({our_rate:.0f} Gflop/s; torch's own "
+        f"float32 product: {torch_rate:.0f}): {shares}.\n\n"
+        "Largest derivative that fits of shuffled labels leave, as scikit-learn's lbfgs measures it (it stops below "
+        f"1.0e-04): {gradients}."
+    )
+
+
+def _growth_table(growths: Sequence[Growth]) -> str:
+    rows = ["| | sizes | seconds | exponent |", "|---|---|---|---|"]
+    for row in growths:
+        sizes = ", ".join(map(str, row.values))
+        times = ", ".join(f"{seconds:.2f}" for seconds in row.seconds)
+        rows.append(f"| {row.kind}, {row.name} | {sizes} | {times} | {row.exponent:.2f} |")
+    return "\n".join(rows)
+
+
+def _memory_table(memories: Sequence[Memory]) -> str:
+    rows = ["| | n × d | draws | seconds | before, GB | peak, GB |", "|---|---|---|---|---|---|"]
+    for row in memories:
+        rows.append(
+            f"| {row.kind} | {row.n} × {row.d} | {row.draws} | {row.seconds:.0f} | {row.before:.2f} | {row.peak:.2f} |"
+        )
+    return "\n".join(rows)

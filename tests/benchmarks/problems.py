@@ -1,0 +1,34 @@
+"""The problems that are timed: normal activations with a signal, in units of ten rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import controls as ct
+from controls.core.rng import stream
+
+KINDS = ("ridge", "logistic", "multinomial")
+ROWS_PER_UNIT = 10
+
+
+def make_problem(kind: str, n: int, d: int, classes: int = 2, activations: np.ndarray | None = None) -> ct.Problem:
+    """Return a problem of float32 activations (n, d), labelled by a noisy linear signal."""
+    rng = stream(0, "benchmark", kind, n, d, classes)
+    X = rng.standard_normal((n, d), dtype=np.float32) if activations is None else activations
+    weights = rng.normal(size=(d, classes)) / np.sqrt(d)
+    signal = np.concatenate([X[start : start + 4096] @ weights for start in range(0, n, 4096)])
+    if kind == "ridge":
+        y = signal[:, 0] + rng.normal(size=n)
+    elif kind == "logistic":
+        y = (signal[:, 0] + rng.normal(size=n) > 0).astype(int)
+    else:
+        y = (2 * signal + rng.gumbel(size=(n, classes))).argmax(axis=1)
+    unit = np.arange(n) // ROWS_PER_UNIT
+    return ct.Problem(X, y, groups={"document": unit}, unit="document")
+
+
+def probe_and_scoring(kind: str) -> tuple[ct.probes.RidgeProbe | ct.probes.LogisticProbe, str]:
+    """Return the probe of a kind, and the name of its score."""
+    if kind == "ridge":
+        return ct.probes.RidgeProbe(), "r2"
+    return ct.probes.LogisticProbe(), "roc_auc" if kind == "logistic" else "accuracy"
