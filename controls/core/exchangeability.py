@@ -252,7 +252,7 @@ class Fixed(IndexExchangeability):
 def labels_of(problem: Problem) -> np.ndarray:
     """Return the problem's labels, of shape (n,); of several columns, the number of each row's set of labels."""
     if problem.labels is None:
-        raise InputError("labels must be given for a control on labels, got None.")
+        raise InputError("labels must be given for a control on labels, got None; give one per row.")
     return problem.labels if problem.labels.ndim == 1 else problem.label_codes
 
 

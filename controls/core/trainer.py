@@ -69,4 +69,8 @@ class BatchTrainer(Trainer):
 
     @abstractmethod
     def engine(self, activations: np.ndarray, splits: Sequence[Split], task: Task, n_classes: int) -> Engine:
-        """Return the engine for these activations and folds; what columns share is computed once, when needed."""
+        """Return the engine for these activations and folds; what columns share is computed once, when needed.
+
+        Activations may be sparse (CSR) or memory-mapped in any type of number:
+        ``controls.core.arrays.dense_rows(activations, rows)`` gives rows as a floating array.
+        """

@@ -20,7 +20,7 @@ import torch
 
 from controls.core.errors import InputError
 from controls.core.trainer import Output, Split
-from controls.probes._design import Design, FoldCache, make_design, row_basis
+from controls.probes._design import Design, FoldCache, make_design
 from controls.probes._engine import _output
 from controls.probes._logistic import ABSENT
 from controls.probes._space import as_device
@@ -36,7 +36,8 @@ _LEAST_WITHIN = 1e-12  # share of the scatter along a direction that is within c
 class Axes:
     """One fold along the axes of its total scatter (or along its features, where ``scatter`` is None).
 
-    ``train`` (n, r) and ``test`` (m, r); ``scatter`` (r,); ``back`` (d, r) maps weights to those on features.
+    ``train`` (n, r) and ``test`` (m, r); ``scatter`` (r,); ``back`` (d, r) maps weights to those on features, where
+    they are not on features.
     """
 
     train: torch.Tensor
@@ -47,28 +48,28 @@ class Axes:
 
 
 def features_of(design: Design) -> Axes:
-    """Return the fold along its features, or a basis of its rows where these are fewer. O(n d min(n, d)) at most."""
-    basis = row_basis(design.train)
-    train, test = (rows if basis is None else rows @ basis for rows in (design.train, design.test))
-    return Axes(train, test, None, basis, design.train.shape[1])
+    """Return the fold along its features: for class means, other axes would cost more than they save."""
+    return Axes(design.train, design.test, None, None, design.train.shape[1])
 
 
 def axes_of(design: Design, shrinkage: float) -> Axes:
     """Return the fold along the axes of its total scatter; those without scatter are left out. O(n d min(n, d))."""
-    plain = features_of(design)
-    n, r = plain.train.shape
-    if shrinkage < _PRECISE_BELOW:
-        square = torch.linalg.qr(plain.train, mode="r").R if n > r else plain.train
-        _, sizes, rows = torch.linalg.svd(square, full_matrices=False)
-        scatter, axes = sizes.square() / n, rows.T
-        least = (max(n, r) * torch.finfo(sizes.dtype).eps) ** 2
+    Z = design.train
+    n, d = Z.shape
+    eps = torch.finfo(Z.dtype).eps
+    if d > n:
+        scatter, left = torch.linalg.eigh(Z @ Z.T / n)
+        kept = scatter > n * eps * scatter.max()
+        back = Z.T @ (left[:, kept] / (n * scatter[kept]).sqrt())
+    elif shrinkage < _PRECISE_BELOW:
+        _, sizes, rows = torch.linalg.svd(torch.linalg.qr(Z, mode="r").R, full_matrices=False)
+        scatter, kept = sizes.square() / n, sizes > n * eps * sizes.max()
+        back = rows.T[:, kept]
     else:
-        scatter, axes = torch.linalg.eigh(plain.train.T @ plain.train / n)
-        least = r * torch.finfo(scatter.dtype).eps
-    kept = scatter > least * scatter.max()
-    axes = axes[:, kept]
-    back = axes if plain.back is None else plain.back @ axes
-    return Axes(plain.train @ axes, plain.test @ axes, scatter[kept], back, plain.d)
+        scatter, axes = torch.linalg.eigh(Z.T @ Z / n)
+        kept = scatter > d * eps * scatter.max()
+        back = axes[:, kept]
+    return Axes(Z @ back, design.test @ back, scatter[kept], back, d)
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,9 +42,9 @@ class MeanDifferenceProbe(BatchTrainer):
 
     Notes
     -----
-    Per block of B columns: two matrix products, O((n + m) min(n, d) B) for n training and m test rows
-    (times C for C > 2 classes). Memory: the folds' rows (only the latest fold's where they exceed
-    2 GiB). No random numbers are used. Classes that a column's training rows lack are not predicted.
+    Per block of B columns: two matrix products, O((n + m) d B) for n training and m test rows (times
+    C for C > 2 classes). Memory: the folds' rows (only the latest fold's where they exceed 2 GiB). No
+    random numbers are used. Classes that a column's training rows lack are not predicted.
 
     References
     ----------

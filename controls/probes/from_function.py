@@ -23,10 +23,11 @@ class FunctionTrainer(Trainer):
     Parameters
     ----------
     function : callable
-        ``function(X, y)`` with X (n, d) and y (n,), both read-only. Where it has a parameter named
-        ``rng`` it gets a ``numpy.random.Generator`` by that name; draw all randomness from it. It
-        returns an object with ``predict`` (and ``predict_proba`` or ``decision_function`` where it
-        has them), or a callable ``X -> predicted labels or numbers``.
+        ``function(X, y)`` with X (n, d) and y (n,), both read-only; X is CSR where activations are
+        sparse, and y (n, k) where there are k label columns and ``scoring`` is a function. Where it
+        has a parameter named ``rng`` it gets a ``numpy.random.Generator`` by that name; draw all
+        randomness from it. It returns an object with ``predict`` (and ``predict_proba`` or
+        ``decision_function`` where it has them), or a callable ``X -> predicted labels or numbers``.
 
     Raises
     ------

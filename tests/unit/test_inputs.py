@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -112,6 +113,7 @@ def test_sparse_values_that_are_not_finite_are_found(value):
         ct.probes.RidgeProbe(),
         ct.probes.LDAProbe(),
         ct.probes.MeanDifferenceProbe(),
+        ct.probes.TorchTrainer(torch.nn.Linear, epochs=2),
         make_pipeline(StandardScaler(with_mean=False), LogisticRegression()),
     ],
     ids=lambda t: type(t).__name__,
