@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from controls.experiment import measure as measure
     from controls.experiment import plan as plan
     from controls.experiment import sweep as sweep
+    from controls.generators.attachment import AttachmentTask as AttachmentTask
+    from controls.generators.bursts import RateMatchedLabels as RateMatchedLabels
     from controls.generators.inputs import InputBaseline as InputBaseline
     from controls.generators.labels import FlipSigns as FlipSigns
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
@@ -78,9 +80,11 @@ _HOME = {
     "measure": "experiment",
     "plan": "experiment",
     "sweep": "experiment",
+    "AttachmentTask": "generators.attachment",
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
     "InputBaseline": "generators.inputs",
+    "RateMatchedLabels": "generators.bursts",
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",

@@ -22,6 +22,7 @@ _EXAMPLES = {
     "within": "document",
     "whole": "document",
     "given": "position",
+    "site": "layer 0",
 }  # for parameters without a default
 
 
@@ -143,6 +144,8 @@ def _variants(kind: type[Control], items: tuple[Field[Any], ...], needed: dict[s
         try:
             control = kind(**needed, **group, **switch)
         except ControlsError:  # a switch that goes with another group
+            continue
+        if control == kind(**needed):  # named by default
             continue
         yield Variant(describe(control), _words(control.preserves), _words(control.destroys), control.null)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from controls.core.exactness import LEVEL, Statistic, Trace, indicators, label_traces, ranked, where_to_look
+from controls.core.orbit import Orbit
 from controls.core.problem import Problem
 from controls.core.sequences import Shift, rows_of_each, sequence_codes
 from controls.core.strata import Given
@@ -37,27 +38,54 @@ def bin_caveats(problem: Problem, restriction: Given, rng: np.random.Generator) 
 
 def drift_caveats(problem: Problem, restriction: Shift, rng: np.random.Generator) -> tuple[str, ...]:
     """Return how labels drift along their sequences, and what else shifting them destroys, in words."""
-    codes = sequence_codes(problem, restriction.within)
-    place = _places(codes)
-    named = [("trend", "", _trend(place)), ("own trend", "", _own_trend(place, codes))]
-    traces = ranked(problem, restriction.orbit(problem), rng, named, 399)
-    each = restriction.within or "sequence"
+    orbit, within = restriction.orbit(problem), restriction.within
+    traces = ranked(problem, orbit, rng, _trends(sequence_codes(problem, within)), 399)
+    return (*_drifts(traces, within, "shifting"), *_clusters(problem, orbit, rng, within, "shifting", "ShiftLabels"))
+
+
+def burst_caveats(
+    problem: Problem, orbit: Orbit, rng: np.random.Generator, *, within: str | None, gaps: bool
+) -> tuple[str, ...]:
+    """Return how labels drift, how their bursts keep apart or together, and what else moving them destroys."""
+    codes = sequence_codes(problem, within)
+    named = _trends(codes) + ([] if gaps else [("gaps", "", _gaps(codes))])
+    traces = ranked(problem, orbit, rng, named, 200 * len(named) - 1)
+    found = tuple(trace for trace in _found(traces) if trace.kind == "gaps")
     said = tuple(
-        f"labels drift from the start to the end of each {each} (p = {trace.p:.2g}), which shifting destroys too: with "
-        "activations that drift as well, false alarms can reach all cases (Harris 2020); exchange whole sequences "
-        f'instead, ShuffleLabels(whole="{each}", blocks=True)'
-        for trace in _found(traces)[:1]
+        f"gaps between bursts are {'more uneven' if trace.excess > 0 else 'more even'} than where bursts lie anywhere "
+        f"(p = {trace.p:.2g}), which moving them destroys too; gaps=True keeps them"
+        for trace in found
     )
-    return (*said, *_clusters(problem, restriction, rng))
+    others = _clusters(problem, orbit, rng, within, "moving bursts", "RateMatchedLabels")
+    return (*_drifts(traces, within, "moving bursts"), *said, *others)
 
 
-def _clusters(problem: Problem, restriction: Shift, rng: np.random.Generator) -> tuple[str, ...]:
-    """Return in which groups, other than that of the shift, labels cluster in a way that shifting undoes."""
-    groups = [group for group in where_to_look(problem, ()) if group != restriction.within]
-    traces = label_traces(problem, restriction.orbit(problem), rng, groups) if groups else ()
+def _trends(codes: np.ndarray) -> list[tuple[str, str, Statistic]]:
+    place = _places(codes)
+    return [("trend", "", _trend(place)), ("own trend", "", _own_trend(place, codes))]
+
+
+def _drifts(traces: tuple[Trace, ...], within: str | None, what: str) -> tuple[str, ...]:
+    """Return the first trend that was found, in words."""
+    found = [trace for trace in _found(traces) if trace.kind in ("trend", "own trend")][:1]
+    remedy = f'; exchange whole sequences instead, ShuffleLabels(whole="{within}", blocks=True)' if within else ""
     return tuple(
-        f"labels cluster by {trace.group} (p = {trace.p:.2g}), which shifting destroys too; "
-        f'ShiftLabels(within="{trace.group}") keeps that'
+        f"labels drift from the start to the end of {f'each {within}' if within else 'the rows'} (p = {trace.p:.2g}), "
+        f"which {what} destroys too: with activations that drift as well, false alarms can reach all cases "
+        f"(Harris 2020){remedy}"
+        for trace in found
+    )
+
+
+def _clusters(
+    problem: Problem, orbit: Orbit, rng: np.random.Generator, within: str | None, what: str, control: str
+) -> tuple[str, ...]:
+    """Return in which groups, other than that of the control, labels cluster in a way that its draws undo."""
+    groups = [group for group in where_to_look(problem, ()) if group != within]
+    traces = label_traces(problem, orbit, rng, groups) if groups else ()
+    return tuple(
+        f"labels cluster by {trace.group} (p = {trace.p:.2g}), which {what} destroys too; "
+        f'{control}(within="{trace.group}") keeps that'
         for trace in _found(tuple(trace for trace in traces if trace.kind == "cluster"))
     )
 
@@ -82,6 +110,20 @@ def _own_trend(numbers: np.ndarray, codes: np.ndarray) -> Statistic:
     def statistic(values: np.ndarray) -> float:
         columns = indicators(values).T
         return float(sum(np.square(np.bincount(codes, numbers * column)).sum() for column in columns) / scale)
+
+    return statistic
+
+
+def _gaps(codes: np.ndarray) -> Statistic:
+    """Return the statistic of uneven gaps: the sum of their squared lengths between bursts."""
+    order = np.argsort(codes, kind="stable")
+    new = np.diff(codes[order], prepend=-1) != 0
+
+    def statistic(values: np.ndarray) -> float:
+        fires = np.flatnonzero(values[order] > 0)
+        apart = np.diff(fires)
+        between = (np.diff(np.cumsum(new)[fires]) == 0) & (apart > 1)
+        return float(np.square(apart[between] - 1.0).sum() / len(values))
 
     return statistic
 

@@ -137,7 +137,9 @@ def _remedy(trace: Trace, problem: Problem, restriction: Exchangeability) -> str
         blocks = ", blocks=True" if restriction.blocks else ""
         return f'ShuffleLabels(whole="{restriction.group}", within="{group}"{blocks})'
     if trace.kind == "cluster" and not constant:
-        also = f", given={restriction.columns!r}" if isinstance(restriction, Given) else ""
+        also = ""
+        if isinstance(restriction, Given):
+            also = f", given={restriction.columns!r}" + (f", bins={restriction.bins}" if restriction.bins else "")
         return f'ShuffleLabels(within="{group}"{also})'
     return f'ShuffleLabels(whole="{group}"{"" if constant else ", blocks=True"})'
 

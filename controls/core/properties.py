@@ -11,7 +11,6 @@ import numpy as np
 from controls.core.arrays import same_array
 from controls.core.exchangeability import IndexExchangeability, Whole
 from controls.core.problem import Problem
-from controls.core.sequences import rows_of_each, sequence_codes
 from controls.core.strata import Given
 
 
@@ -201,24 +200,6 @@ class Sequences(Property):
 
 @final
 @dataclass(frozen=True)
-class Turns(Property):
-    """Each group's label sequence, up to the row where it begins."""
-
-    group: str | None = None
-
-    @property
-    def words(self) -> str:
-        """The property in words."""
-        return f"the label sequence of {f'each {self.group}' if self.group else 'all rows'}, turned round in a circle"
-
-    def holds(self, before: Problem, after: Problem) -> bool:
-        """Whether every sequence is a turn of what it was."""
-        rows = rows_of_each(sequence_codes(before, self.group))
-        return all(_is_turn(before.label_codes[some], after.labels[some], before.classes) for some in rows)
-
-
-@final
-@dataclass(frozen=True)
 class LabelAlignment(Association):
     """Which row has which label: agreement with the observed labels beyond chance (kappa; correlation for numbers).
 
@@ -294,13 +275,6 @@ class SignAlignment(Association):
     def strength(self, before: Problem, after: Problem) -> float:
         """Return the (uncentred) correlation with the observed labels."""
         return float(before.labels @ after.labels / max(before.labels @ before.labels, np.finfo(float).tiny))
-
-
-def _is_turn(old: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> bool:
-    """Whether a sequence of labels is one of codes ``old``, turned: a stretch of ``old`` written twice."""
-    new = np.searchsorted(classes, labels)
-    twice = np.concatenate([old, old])
-    return any(np.array_equal(twice[start : start + len(new)], new) for start in range(len(old)))
 
 
 def _one_row_each(problem: Problem, group: str | None) -> np.ndarray:

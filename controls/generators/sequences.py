@@ -19,8 +19,8 @@ from controls.core.properties import (
     RestrictedAlignment,
     SameActivations,
     SameGroups,
-    Turns,
 )
+from controls.core.sequence_properties import Turns
 from controls.core.sequences import Shift
 
 _KEPT = (SameActivations(), SameGroups(), LabelSet())

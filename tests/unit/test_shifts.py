@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 import controls as ct
-from controls.core.properties import Turns
 from controls.core.rng import stream
+from controls.core.sequence_properties import Turns
 from controls.core.sequences import CyclicOrbit
 
 
