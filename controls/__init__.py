@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from controls.experiment import measure as measure
     from controls.experiment import plan as plan
     from controls.experiment import sweep as sweep
+    from controls.generators.inputs import InputBaseline as InputBaseline
     from controls.generators.labels import FlipSigns as FlipSigns
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.random_labels import ControlTask as ControlTask
@@ -79,6 +80,7 @@ _HOME = {
     "sweep": "experiment",
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
+    "InputBaseline": "generators.inputs",
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",

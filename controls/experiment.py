@@ -16,6 +16,7 @@ from controls.core.result import Result, Sweep
 from controls.core.study import Study
 from controls.kept import RESULT, SWEEP, keep, opened, remember, remember_sweep, site_title
 from controls.runner.execute import Means, Progress, Run
+from controls.runner.paired import max_t_pairs
 from controls.runner.plan import Plan
 from controls.runner.prepare import Prepared, prepare, require_problem
 from controls.runner.record import check_means, run_prepared
@@ -200,19 +201,22 @@ def sweep(
             results[name], run = _run(prepared[name], Means(n_jobs, shown, memory), name)
             runs.append((run, prepared[name].plan))
         adjusted = {
-            comparison.control: _adjusted(names, runs, position)
+            comparison.control: _adjusted(names, runs, position, study)
             for position, comparison in enumerate(results[names[0]].comparisons)
         }
         return keep(Sweep(title, results, adjusted, study.alpha), remember_sweep(kept, title), SWEEP)
 
 
-def _adjusted(names: Sequence[str], runs: list[tuple[Run, Plan]], position: int) -> dict[str, float]:
+def _adjusted(names: Sequence[str], runs: list[tuple[Run, Plan]], position: int, study: Study) -> dict[str, float]:
     """Return the max-T p of each site for one control."""
     observed = np.array([run.observed.scores[0] for run, _ in runs])
     draws = np.stack([run.drawn[position].scores for run, _ in runs])
     tolerance = max(tie_tolerance(score, run.tolerance) for score, (run, _) in zip(observed, runs, strict=True))
     planned = runs[0][1].controls[position]
-    p = max_t(observed, draws, enumerated=planned.enumerated, tolerance=tolerance)
+    if planned.paired:
+        p = max_t_pairs([run for run, _ in runs], position, study.draws, study.seed, tolerance)
+    else:
+        p = max_t(observed, draws, enumerated=planned.enumerated, tolerance=tolerance)
     return dict(zip(names, map(float, p), strict=True))
 
 

@@ -31,6 +31,11 @@ class Composed(Control):
         return min(others, key=order.index) if others else "labels"
 
     @property
+    def moves_labels_only(self) -> bool:
+        """Whether no part reads the labels that it moves."""
+        return all(getattr(part, "moves_labels_only", part.level != "labels") for part in self.parts)
+
+    @property
     def _widest(self) -> Control | None:
         """The part whose group of rearrangements contains those of all others, if there is one.
 

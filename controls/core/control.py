@@ -12,7 +12,7 @@ from controls.core.problem import Problem
 from controls.core.properties import Property
 
 Level = Literal["labels", "inputs", "weights", "activations", "finding"]
-Inference = Literal["exact", "ensemble"]
+Inference = Literal["exact", "ensemble", "paired"]
 
 
 class Control(ABC):
@@ -20,8 +20,9 @@ class Control(ABC):
 
     A control states its ``level``, what it ``preserves`` and ``destroys`` (properties that the test
     kit executes), its ``null`` hypothesis as one sentence, what surviving it ``licenses`` one to
-    say, and its ``inference``: "exact" (under the null, observed and draws are exchangeable) or
-    "ensemble" (p is the rank among draws of a stated ensemble).
+    say, and its ``inference``: "exact" (under the null, observed and draws are exchangeable),
+    "ensemble" (p is the rank among draws of a stated ensemble) or "paired" (there is one draw, and
+    the two are compared unit by unit).
     """
 
     level: ClassVar[Level]
@@ -29,7 +30,7 @@ class Control(ABC):
     @property
     @abstractmethod
     def inference(self) -> Inference:
-        """Whether p-values are exact under the null, or ranks among an ensemble."""
+        """Whether p-values are exact under the null, ranks among an ensemble, or of one paired comparison."""
 
     @property
     @abstractmethod
@@ -77,9 +78,14 @@ class Control(ABC):
 
 
 class LabelControl(Control):
-    """A control on labels: everything else stays, so many draws can share one fit of the activations."""
+    """A control on labels: everything else stays, so many draws can share one fit of the activations.
+
+    One that only moves labels about, without reading them, sets ``moves_labels_only = True``: it then
+    takes labels of several columns too, as the numbers of the sets of labels that rows have.
+    """
 
     level: ClassVar[Level] = "labels"
+    moves_labels_only: ClassVar[bool] = False
 
     @abstractmethod
     def relabel(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
@@ -92,6 +98,8 @@ class LabelControl(Control):
 
 class IndexControl(LabelControl):
     """A control on labels that only returns row indices; the rest is written here, once."""
+
+    moves_labels_only: ClassVar[bool] = True
 
     @abstractmethod
     def order(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:

@@ -168,7 +168,10 @@ def ranked(
 
 
 def _values(problem: Problem, labels: np.ndarray) -> np.ndarray:
-    """Return labels as class codes (integers), or as numbers of mean 0 and variance 1."""
+    """Return labels as class codes (integers), or as numbers of mean 0 and variance 1; a column each of label sets."""
+    sets = problem.label_sets
+    if sets is not None:
+        return problem.memo("values of label sets", lambda: sets.standardised(problem.labels))[labels]
     if problem.target != "continuous":
         return np.searchsorted(problem.classes, labels)
     observed = np.asarray(problem.labels, dtype=np.float64)
@@ -184,7 +187,7 @@ def _signed_values(problem: Problem, labels: np.ndarray) -> np.ndarray:
 def indicators(values: np.ndarray) -> np.ndarray:
     """Return numbers as one column, and codes as a column a class, shape (n, k)."""
     if values.dtype.kind == "f":
-        return values[:, None]
+        return values if values.ndim == 2 else values[:, None]
     return (values[:, None] == np.arange(int(values.max()) + 1)).astype(np.float64)
 
 
@@ -211,7 +214,8 @@ def _cluster(problem: Problem, group: str) -> Statistic:
 
     def statistic(values: np.ndarray) -> float:
         if values.dtype.kind == "f":
-            return float((np.bincount(codes, values) ** 2 / sizes).sum() / len(values))
+            shares = [(np.bincount(codes, column) ** 2 / sizes).sum() for column in indicators(values).T]
+            return float(np.mean(shares) / len(values))
         counts = np.bincount(codes * n_classes + values, minlength=len(sizes) * n_classes).reshape(-1, n_classes)
         return float(((counts**2).sum(axis=1) / sizes).sum() / len(values))
 
@@ -222,6 +226,8 @@ def _size(problem: Problem) -> Statistic:
     """Return the statistic that moves only where whole groups of unequal size change labels."""
 
     def statistic(values: np.ndarray) -> float:
+        if values.ndim == 2:
+            return float(np.square(values.mean(axis=0)).sum())
         if values.dtype.kind == "f":
             return float(values.mean())
         counts = np.bincount(values)

@@ -211,6 +211,8 @@ class SignFlip(Exchangeability):
 
     def orbit(self, problem: Problem) -> SignOrbit:
         """Return the 2^k relabelings."""
+        if problem.labels is not None and (problem.labels.ndim == 2 or problem.label_sets is not None):
+            raise InputError("labels must have shape (n,) for sign flips, got several columns; measure one at a time.")
         labels = labels_of(problem)
         if labels.dtype.kind not in "fi":
             raise InputTypeError(f"labels must be signed numbers for sign flips, got dtype {labels.dtype}.")
@@ -248,11 +250,10 @@ class Fixed(IndexExchangeability):
 
 
 def labels_of(problem: Problem) -> np.ndarray:
-    """Return the problem's labels, of shape (n,); refuse a problem that has none."""
-    if problem.labels is None or problem.labels.ndim != 1:
-        got = "None" if problem.labels is None else f"shape {problem.labels.shape}"
-        raise InputError(f"labels must have shape (n,) for a control on labels, got {got}; give one column.")
-    return problem.labels
+    """Return the problem's labels, of shape (n,); of several columns, the number of each row's set of labels."""
+    if problem.labels is None:
+        raise InputError("labels must be given for a control on labels, got None.")
+    return problem.labels if problem.labels.ndim == 1 else problem.label_codes
 
 
 def _nested_in(problem: Problem, inner: str, outer: str) -> np.ndarray:

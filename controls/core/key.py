@@ -170,10 +170,14 @@ def _content_of(value: Any, *, every: bool) -> Any:
         return dict(sorted(value.get_params(deep=False).items()))
     if is_dataclass(value):
         given = {item.name: (getattr(value, item.name), item.default) for item in fields(value)}
-        return {name: part for name, (part, default) in given.items() if every or part is not default}
+        return {name: part for name, (part, default) in given.items() if every or not _is(part, default)}
     if inspect.isroutine(value) or not hasattr(value, "__dict__") or not _is_python(type(value)):
         raise _no_content(value)
     return dict(sorted(vars(value).items()))
+
+
+def _is(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and isinstance(default, _CONSTANTS) and value == default)
 
 
 def _no_content(value: Any) -> NoContent:

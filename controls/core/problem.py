@@ -11,6 +11,7 @@ import numpy as np
 
 from controls.core.arrays import take_rows
 from controls.core.errors import InputError, InputTypeError, unknown_name
+from controls.core.label_sets import LabelSets, as_one_column
 from controls.core.validate import as_activations, as_group, as_labels
 
 T = TypeVar("T")
@@ -46,7 +47,8 @@ class Problem:
         What the technique sees; numpy, torch, pandas, polars or scipy.sparse. Rows of all sites correspond.
         May be left out where a ``source`` is given: it is then extracted once, here.
     labels : array of shape (n,) or (n, k), optional
-        What is asked about each row: numbers, booleans or strings.
+        What is asked about each row: numbers, booleans or strings. Of k columns, each 0 and 1, or each
+        numbers, the score is the mean over columns, and controls keep the labels of a row together.
     groups : mapping of str to array of shape (n,), optional
         Named columns, for example ``{"document": ..., "word": ...}``.
     unit : str, optional
@@ -98,6 +100,8 @@ class Problem:
             raise unknown_name("unit", self.unit, self.groups, advice="Give its column in groups=.")
         _set(self, "_codes", {})
         _set(self, "_memo", {})
+        _set(self, "_sets", None)
+        _set(self, "_beside", _Beside())
 
     def __repr__(self) -> str:
         """Return sizes and names, never the arrays."""
@@ -155,8 +159,15 @@ class Problem:
 
     @property
     def label_codes(self) -> np.ndarray:
-        """Labels as positions in ``classes``, shape (n,), int64."""
+        """Labels as positions in ``classes``, shape (n,), int64; of labels (n, k), the number of each row's set."""
+        if self.labels is not None and self.labels.ndim == 2:
+            return as_one_column(self).labels
         return self.memo("label_codes", lambda: np.searchsorted(self.classes, self.labels))
+
+    @property
+    def label_sets(self) -> LabelSets | None:
+        """What the labels stand for, where they are numbers of label sets; None otherwise."""
+        return self._sets  # type: ignore[attr-defined]
 
     def codes(self, group: str) -> np.ndarray:
         """Return a group column as numbers 0 … k−1, shape (n,), int64."""
@@ -201,6 +212,13 @@ class Problem:
         """Return this problem with other labels; nothing else is copied or checked again."""
         return self._replace(labels=labels)
 
+    def relabelled(self, codes: np.ndarray, sets: LabelSets | None, memo: dict[Hashable, Any] | None = None) -> Problem:
+        """Return this problem with labels that are numbers of label sets, or, of no sets, that are themselves."""
+        other = self._replace(labels=codes)
+        _set(other, "_sets", sets)
+        _set(other, "_memo", {} if memo is None else memo)
+        return other
+
     def with_activations(self, activations: np.ndarray | Mapping[str, np.ndarray]) -> Problem:
         """Return this problem with other activations, checked."""
         sites = _as_sites(activations)
@@ -212,7 +230,33 @@ class Problem:
         """Return the problem at one site only."""
         if site not in self.sites:
             raise unknown_name("site", site, self.sites)
-        return self._replace(activations=self.activations[site])
+        part = self._replace(activations=self.activations[site])
+        _set(part, "_beside", _Beside(self.activations))
+        return part
+
+    def array_at(self, site: str) -> np.ndarray:
+        """Return the activations (n, d) of a named site: one of this problem's, or of the one that ``at`` was asked of.
+
+        Examples
+        --------
+        >>> import numpy as np, controls as ct
+        >>> problem = ct.Problem({"layer 0": np.eye(2), "layer 1": np.ones((2, 3))})
+        >>> problem.at("layer 1").array_at("layer 0").shape
+        (2, 2)
+        """
+        if site in self.sites:
+            return self.activations[site]
+        beside: _Beside = self._beside  # type: ignore[attr-defined]
+        if site not in beside.sites:
+            raise unknown_name("site", site, [*self.sites, *beside.sites], advice="Give activations by site.")
+        array = beside.sites[site]
+        return array if beside.rows is None else array[beside.rows]
+
+    def alone(self) -> Problem:
+        """Return the problem without the sites beside it, which need not travel to other processes."""
+        part = self._replace()
+        _set(part, "_beside", _Beside())
+        return part
 
     def take(self, rows: np.ndarray) -> Problem:
         """Return the problem on some rows, in the order given."""
@@ -226,6 +270,7 @@ class Problem:
             groups={name: column[rows] for name, column in self.groups.items()},
         )
         _set(part, "_codes", {})
+        _set(part, "_beside", self._beside.take(rows))  # type: ignore[attr-defined]
         return part
 
     def _replace(self, **changes: Any) -> Problem:
@@ -235,6 +280,20 @@ class Problem:
         if "labels" in changes or "groups" in changes:
             _set(other, "_memo", {})
         return other
+
+
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """The sites among which ``at`` chose one, and which of their rows are left; nothing is copied until asked for."""
+
+    sites: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rows: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> _Beside:
+        if not self.sites:
+            return self
+        before = np.arange(len(next(iter(self.sites.values())))) if self.rows is None else self.rows
+        return _Beside(self.sites, before[rows])
 
 
 def _set(record: Any, name: str, value: Any) -> None:

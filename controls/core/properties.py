@@ -61,6 +61,23 @@ class SameActivations(Property):
 
 @final
 @dataclass(frozen=True)
+class SameLabels(Property):
+    """Every row's label."""
+
+    @property
+    def words(self) -> str:
+        """The property in words."""
+        return "the labels"
+
+    def holds(self, before: Problem, after: Problem) -> bool:
+        """Whether no label has changed."""
+        if before.labels is None or after.labels is None:
+            return before.labels is after.labels
+        return same_array(before.labels, after.labels)
+
+
+@final
+@dataclass(frozen=True)
 class SameGroups(Property):
     """The group columns and the unit."""
 

@@ -67,9 +67,9 @@ class Comparison:
     p_interval: tuple[float, float] | None  # Clopper–Pearson 95%, of the exceedance rate; None where enumerated
     claim_p: float  # max(p, the smallest level at which the lower bound reaches the smallest effect)
     draws: int
-    enumerated: bool  # every distinct relabeling once, the identity included
+    enumerated: bool  # every distinct relabeling (paired: every swap) once, the identity included
     log_relabelings: float | None  # natural log of their number; None where endless
-    inference: str  # "exact", or "ensemble"
+    inference: str  # "exact", "ensemble" or "paired"
     caveats: tuple[str, ...]  # why a claim of exactness was withdrawn, or what else to know
     verdict: Verdict
     reason: str  # the verdict in words

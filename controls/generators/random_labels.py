@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class ControlTask(LabelControl):
     True
     """
 
+    moves_labels_only: ClassVar[bool] = True
     per: str | tuple[str, ...]
     marginal: str = "empirical"
     context: int = 0
@@ -160,7 +161,7 @@ class ControlTask(LabelControl):
         types = self.types(problem)
         seen = float(np.isin(types[test], types[train]).mean())
         figures = {"evaluation rows whose type was seen in training": seen}
-        if problem.target == "continuous":
+        if problem.target == "continuous" or problem.label_sets is not None:
             return figures
         if self.marginal == "uniform":
             guess = 1.0 / len(problem.classes)
@@ -194,6 +195,7 @@ class ResampleLabels(LabelControl):
     (4,)
     """
 
+    moves_labels_only: ClassVar[bool] = True
     within: str | None = None
 
     @property

@@ -108,7 +108,8 @@ def _frame(axes: Axes, palette: Palette) -> None:
 
 def _name_rows(axes: Axes, comparison: Comparison, palette: Palette) -> None:
     draws = "draw" if comparison.draws == 1 else "draws"
-    names = ["selectivity", f"{count(comparison.draws)} {draws}", "observed"]
+    drawn = "other side" if words.is_paired(comparison) else f"{count(comparison.draws)} {draws}"
+    names = ["selectivity", drawn, "observed"]
     axes.set_yticks([_SELECTIVITY, _DRAWS, _OBSERVED], names)
     axes.tick_params(axis="y", length=0)
     for label, colour in zip(axes.get_yticklabels(), (palette.ink, palette.drawn, palette.observed), strict=True):

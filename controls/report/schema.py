@@ -67,7 +67,7 @@ class ComparisonModel(_Model):
     draws: int
     enumerated: bool
     log_relabelings: float | None
-    inference: Literal["exact", "ensemble"]
+    inference: Literal["exact", "ensemble", "paired"]
     caveats: tuple[str, ...]
     verdict: Verdict
     reason: str

@@ -190,14 +190,18 @@ def _comparison_view(result: Result, comparison: Comparison, anchor: str) -> Com
 def _figures(result: Result, comparison: Comparison) -> Facts:
     decimals, estimate = words.decimals_of(result), comparison.selectivity
     relabelings = comparison.log_relabelings
+    paired = words.is_paired(comparison)
     return (
         ("Score", number(comparison.score, decimals)),
-        ("Mean of the draws", number(comparison.control_mean, decimals)),
+        ("Score of the other side" if paired else "Mean of the draws", number(comparison.control_mean, decimals)),
         ("Selectivity", words.estimate_short(estimate, decimals)),
         (f"{percent(1 - 2 * result.alpha)} bounds", interval(*comparison.bounds, decimals)),
         ("Standard error", _with_df(estimate.standard_error, estimate.df, decimals)),
         ("Draws", words.draws_words(comparison)),
-        ("Distinct relabelings", "without end" if relabelings is None else count_of_log(relabelings)),
+        (
+            "Distinct swaps" if paired else "Distinct relabelings",
+            "without end" if relabelings is None else count_of_log(relabelings),
+        ),
         ("Lower-tail share" if words.is_ensemble(comparison) else "Lower-tail p", probability(comparison.p_lower)),
         ("Smallest alpha for SELECTIVE", probability(comparison.claim_p)),
     )

@@ -1,4 +1,4 @@
-"""The sentences of a report: what a record says, in words that are true of exact tests and of ensembles alike."""
+"""The sentences of a report: what a record says, in words true of exact tests, of ensembles and of pairs alike."""
 
 from __future__ import annotations
 
@@ -60,6 +60,11 @@ def is_ensemble(comparison: Comparison) -> bool:
     return comparison.inference == "ensemble"
 
 
+def is_paired(comparison: Comparison) -> bool:
+    """Whether there is one draw, which was compared unit by unit."""
+    return comparison.inference == "paired"
+
+
 def rank_of(comparison: Comparison) -> tuple[int, int] | None:
     """Return the score's place from the top, and among how many; None where p is not available."""
     if math.isnan(comparison.p_value):
@@ -92,16 +97,25 @@ def p_long(comparison: Comparison) -> str:
             f"a share of {share} (floor {floor}). It is not a test of a null hypothesis. "
             f"{p_interval_words(comparison)}"
         )
+    if is_paired(comparison):
+        return (
+            f"p = {share}, one-sided, by swapping the two scores unit by unit; this design can give no p under "
+            f"{floor}. {p_interval_words(comparison)}"
+        )
     return f"p = {share}, one-sided; this design can give no p under {floor}. {p_interval_words(comparison)}"
 
 
 def p_interval_words(comparison: Comparison) -> str:
     """Return the interval of the exceedance rate in a sentence, or why there is none."""
     if comparison.enumerated:
-        return "Every distinct relabeling was scored once, so nothing was left to chance."
+        what = "swap was made" if is_paired(comparison) else "distinct relabeling was scored"
+        return f"Every {what} once, so nothing was left to chance."
     if comparison.p_interval is None or math.isnan(comparison.p_interval[0]):
         return f"An interval of the exceedance rate is {MISSING}."
-    return f"By the draws made, the exceedance rate lies in {probability_range(*comparison.p_interval)} (95% interval)."
+    made = "swaps" if is_paired(comparison) else "draws"
+    return (
+        f"By the {made} made, the exceedance rate lies in {probability_range(*comparison.p_interval)} (95% interval)."
+    )
 
 
 def estimate_short(estimate: Estimate, decimals: int) -> str:
@@ -138,6 +152,8 @@ def effect_words(result: Result) -> str:
 def draws_words(comparison: Comparison) -> str:
     """Return how many draws there were, and how many of them had no score."""
     undefined = sum(math.isnan(score) for score in comparison.control_scores)
+    if is_paired(comparison):
+        return "one paired comparison" + (", without a defined score" if undefined else "")
     kind = "relabeling" if comparison.enumerated else "draw"
     plural = "" if comparison.draws == 1 else "s"
     what = f"{'all ' if comparison.enumerated else ''}{count(comparison.draws)} {kind}{plural}"

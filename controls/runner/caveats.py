@@ -37,7 +37,8 @@ def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn
     found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
         ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
     )
-    return Caveats((*found, *_of_scores(drawn)), bool(found))
+    words = () if control.inference == "paired" else _of_scores(drawn)
+    return Caveats((*found, *words), bool(found))
 
 
 def _of_scores(drawn: Drawn) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ import numpy as np
 
 from controls.core.errors import TrainerError
 from controls.core.key import NoContent, content_key
+from controls.core.problem import Problem
+from controls.core.rng import stream
 from controls.runner.attempt import Part
 from controls.runner.memory import Memory
 from controls.runner.plan import PlannedControl
@@ -23,6 +25,7 @@ class Drawn:
     deviations: np.ndarray  # (G,) or (RESAMPLES,), mean over draws
     variance: float  # mean over draws of the variance that the deviations of a draw give its score
     failures: tuple[tuple[int, str], ...] = ()  # draws whose trainer failed, and how
+    shares: np.ndarray | None = None  # of the one draw of a paired control: what each unit (or fold) adds, (G,) or (K,)
 
 
 class Collected:
@@ -33,16 +36,17 @@ class Collected:
     find what is there.
     """
 
-    def __init__(self, planned: PlannedControl, size: int, memory: Memory) -> None:
+    def __init__(self, planned: PlannedControl, size: int, memory: Memory, problem: Problem) -> None:
         self.planned, self.memory = planned, memory
         self.filled = 0
         self._scores = np.full(planned.draws, np.nan)
         self._total = np.zeros(size)
         self._squares = 0.0
         self._count = 0
+        self._shares: np.ndarray | None = None
         self._failures: list[tuple[int, str]] = []
         self._ends = np.cumsum(planned.blocks).tolist()
-        self._name = part_name(planned) if memory.keeps else ""
+        self._name = part_name(planned, problem) if memory.keeps else ""
 
     def todo(self, start: int) -> bool:
         """Whether the block that begins at this draw is still to be done."""
@@ -68,6 +72,7 @@ class Collected:
             return False
         for block in blocks:
             assert block is not None
+            self._shares = block.get("shares")
             self._append(block["scores"], tuple(zip(block["failed"].tolist(), block["words"].tolist(), strict=True)))
         self._total, self._squares, self._count = sums["total"], float(sums["squares"]), int(sums["count"])
         return True
@@ -82,6 +87,7 @@ class Collected:
             self._total += evaluation.deviations[:, fine].sum(axis=1)
             self._squares += float(np.square(evaluation.deviations[:, fine]).sum())
             self._count += int(fine.sum())
+        self._shares = evaluation.shares if self.planned.paired else None
         self._append(evaluation.scores, part.failures)
         self._keep(start, part)
         if len(self._failures) == self.filled >= min(HOPELESS, self.planned.draws):
@@ -98,12 +104,13 @@ class Collected:
     def _keep(self, start: int, part: Part) -> None:
         if not self.memory.keeps:
             return
-        words = np.array([words for _, words in part.failures], dtype=np.str_)
         block = {
             "scores": part.evaluation.scores,
             "failed": np.array([draw for draw, _ in part.failures], dtype=np.int64),
-            "words": words,
+            "words": np.array([words for _, words in part.failures], dtype=np.str_),
         }
+        if self._shares is not None:
+            block["shares"] = self._shares
         sums = {"total": self._total, "squares": np.array(self._squares), "count": np.array(self._count)}
         # A run of more draws goes on from the last whole block: the sums of what follows it are beside them.
         replaced = self.filled - start == self.planned.blocks[0] and start > 0
@@ -118,13 +125,15 @@ class Collected:
     def result(self) -> Drawn:
         """Return what all draws scored."""
         count = max(self._count, 1)
-        return Drawn(self._scores, self._total / count, self._squares / count, tuple(self._failures))
+        return Drawn(self._scores, self._total / count, self._squares / count, tuple(self._failures), self._shares)
 
 
-def part_name(planned: PlannedControl) -> str:
+def part_name(planned: PlannedControl, problem: Problem) -> str:
     """Return the name under which a control's draws are kept."""
+    control = planned.control
     try:
-        key = content_key(planned.control)
+        # The other side of a paired control is not among the study's settings.
+        key = content_key((control, control.draw(problem, stream(0)).X) if planned.paired else control)
     except NoContent as error:
         raise NoContent(f"store needs controls with a content: {error}") from error
     return f"{key}/{'all' if planned.enumerated else 'draws'}"

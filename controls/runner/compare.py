@@ -14,6 +14,7 @@ from controls.runner.caveats import find_caveats
 from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
 from controls.runner.execute import Run
+from controls.runner.paired import Pair, compare_pair
 from controls.runner.plan import Plan, PlannedControl
 from controls.stats.interval import FEW_UNITS, bounds, estimate, least_error, level_reaching
 from controls.stats.pvalue import PValues, p_values, tie_tolerance
@@ -79,11 +80,20 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
     study, evaluator = context.study, context.evaluator
     control, score = planned.control, context.score
     caveats = find_caveats(control, evaluator, study.seed, drawn)
-    exact = control.inference == "exact" and not caveats.withdrawn
-    p = _p_values(context, planned, drawn)
+    tested = _test(context, planned, drawn)
+    p, inference = tested.p, "ensemble" if caveats.withdrawn else control.inference
     ends = bounds(selectivity, study.alpha)
-    relabelings = planned.draws if planned.enumerated else None
-    evidence = Evidence(selectivity, ends, p.upper, p.lower, p.floor, evaluator.problem.n_units, relabelings, exact)
+    evidence = Evidence(
+        selectivity,
+        ends,
+        p.upper,
+        p.lower,
+        p.floor,
+        evaluator.problem.n_units,
+        tested.count,
+        test=inference != "ensemble",
+        what="swaps" if planned.paired else "relabelings",
+    )
     verdict, reason = judge(evidence, study.alpha, study.smallest_effect)
     return Comparison(
         control=name,
@@ -100,10 +110,10 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
         p_interval=p.interval,
         claim_p=max(p.upper, level_reaching(selectivity, study.smallest_effect)),
         draws=planned.draws,
-        enumerated=planned.enumerated,
-        log_relabelings=planned.log_relabelings,
-        inference="exact" if exact else "ensemble",
-        caveats=caveats.words,
+        enumerated=tested.enumerated,
+        log_relabelings=tested.log_relabelings,
+        inference=inference,
+        caveats=(*caveats.words, *tested.caveats),
         verdict=verdict,
         reason=reason,
         preserves=tuple(kept.words for kept in control.preserves),
@@ -116,14 +126,37 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
     )
 
 
-def _p_values(context: _Context, planned: PlannedControl, drawn: Drawn) -> PValues:
-    return p_values(
+@dataclass(frozen=True)
+class _Tested:
+    """The p-values of a comparison, and what they were counted among."""
+
+    p: PValues
+    enumerated: bool
+    log_relabelings: float | None
+    caveats: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int | None:
+        """The number of relabelings (or swaps), where all were made."""
+        return round(math.exp(self.log_relabelings or 0.0)) if self.enumerated else None
+
+
+def _test(context: _Context, planned: PlannedControl, drawn: Drawn) -> _Tested:
+    tolerance = tie_tolerance(context.score, context.run.tolerance)
+    if planned.paired:
+        return _of_pair(compare_pair(context.run.observed, drawn, context.study.draws, context.study.seed, tolerance))
+    p = p_values(
         context.score,
         drawn.scores,
-        tolerance=tie_tolerance(context.score, context.run.tolerance),
+        tolerance=tolerance,
         enumerated=planned.enumerated,
         log_relabelings=planned.log_relabelings,
     )
+    return _Tested(p, planned.enumerated, planned.log_relabelings)
+
+
+def _of_pair(pair: Pair) -> _Tested:
+    return _Tested(pair.p, pair.enumerated, pair.n_blocks * math.log(2.0), pair.caveats)
 
 
 def _selectivity(context: _Context, planned: PlannedControl, drawn: Drawn, deviations: np.ndarray) -> Estimate:
@@ -155,7 +188,7 @@ def _further_variance(drawn: Drawn, planned: PlannedControl, target: str) -> tup
     """
     fine = drawn.scores[~np.isnan(drawn.scores)]
     if len(fine) < 2:
-        return (0.0, 1.0) if planned.enumerated else (math.nan, 1.0)
+        return (0.0, 1.0) if planned.enumerated or planned.paired else (math.nan, 1.0)
     spread = float(fine.var(ddof=1))
     of_draws = 0.0 if planned.enumerated else spread / len(fine)
     seen = target == "expected" or planned.control.inference != "exact"

@@ -10,12 +10,14 @@ import numpy as np
 
 from controls.core.arrays import take_rows
 from controls.core.errors import ControlsError, InputError, TrainerError
+from controls.core.label_sets import LabelSets
 from controls.core.metric import ColumnMetric, FindingMetric, Metric
 from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
 from controls.runner.evaluation import Evaluation, FoldPart, combine, reassemble
 from controls.runner.folds import Choice, Folds
+from controls.runner.label_columns import evaluate_sets
 from controls.runner.resample import FoldUnits, Resampling, column_deviations, mean_deviations, resampled
 
 _KEPT_ENGINES = 8
@@ -45,6 +47,7 @@ class Evaluator:
     task: Task
     seed: int
     rows: np.ndarray | None = None  # only these rows, in the folds of the whole problem
+    sets: LabelSets | None = None  # what labels stand for, where they are several columns taken as one
     _engines: dict[str, Engine] = field(default_factory=dict)
 
     @property
@@ -64,6 +67,8 @@ class Evaluator:
         where None.
         """
         every = np.ones(labels.shape[1], dtype=bool) if wanted is None else wanted
+        if self.sets is not None and isinstance(self.metric, ColumnMetric):
+            return evaluate_sets(self, self.sets, labels, every)
         everything = Columns(labels, self.targets(labels), every)
         parts = []
         for choice in self.folds.choose(everything.targets, self._usable):
@@ -182,7 +187,9 @@ class Evaluator:
             ) from error
 
     def _labelled(self, labels: np.ndarray) -> Problem:
-        return self.problem if self.problem.labels is None else self.problem.with_labels(labels)
+        if self.problem.labels is None:
+            return self.problem
+        return self.problem.relabelled(labels if self.sets is None else self.sets.table[labels], None)
 
     def _score_findings(self, choice: Choice, k: int, split: Split, columns: Columns, units: FoldUnits) -> FoldPart:
         found = [

@@ -20,6 +20,7 @@ class Evaluation:
     deviations: np.ndarray  # (G, B) or (RESAMPLES, B): squares sum to the variance over units
     df: np.ndarray  # (B,), degrees of freedom of that variance
     left_out: bool = True  # whether deviations come from leaving units out, rather than from resampling
+    shares: np.ndarray | None = None  # of one column: what each unit, or each fold, adds to the score, (G,) or (K,)
 
     @property
     def parts(self) -> tuple[np.ndarray, ...]:
@@ -64,7 +65,35 @@ def combine(parts: Sequence[FoldPart], splits: Sequence[Split], unit_codes: np.n
         thin_folds += thin
     df += np.maximum(thin_folds - 1, 0)
     tested = len(np.unique(np.concatenate([unit_codes[test] for _, test in splits])))
-    return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1), left_out)
+    shares = _shares(parts, [unit_codes[test] for _, test in splits], n_units, left_out) if len(means) == 1 else None
+    return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1), left_out, shares)
+
+
+def _shares(parts: Sequence[FoldPart], tests: Sequence[np.ndarray], n_units: int, left_out: bool) -> np.ndarray:
+    """Return what each unit (each fold, where units cannot be left out) adds to the score of the first column.
+
+    A unit of leverage l (its share of the fold's test rows) and deviation v adds l·score + (1 − l)·v:
+    for a mean over rows the sum over its rows by their number, and else what it would be to first
+    order. A fold from which some unit cannot be left out is added as one, in the place of its first.
+    Folds that share units are one.
+    """
+    scores = np.array([part.scores[0] for part in parts])
+    count = max(1, int((~np.isnan(scores)).sum()))
+    scores = np.nan_to_num(scores)
+    if not left_out:
+        apart = sum(len(np.unique(codes)) for codes in tests) == len(np.unique(np.concatenate(tests)))
+        return (scores if apart else scores.sum(keepdims=True)) / count
+    shares = np.zeros(n_units)
+    for part, codes, score in zip(parts, tests, scores, strict=True):
+        if part.deviations is None or not len(codes):
+            continue
+        members, sizes = np.unique(codes, return_counts=True)
+        leverage, own = sizes / len(codes), part.deviations[:, 0]
+        if np.isnan(own).any():
+            shares[members[0]] += score / count
+        else:
+            shares[members] += (leverage * score + (1 - leverage) * own) / count
+    return shares
 
 
 def reassemble(parts: Sequence[tuple[np.ndarray, Evaluation]], n_columns: int) -> Evaluation:

@@ -107,11 +107,12 @@ class _Running:
             return Evaluation(**known, left_out=left_out), tolerance  # type: ignore[arg-type]
         with _limited(evaluator):
             observed = evaluator.evaluate(_column(evaluator.problem))
-        memory.put({"observed": {**vars(observed), "tolerance": np.array(evaluator.tolerance)}})
+        arrays = {name: np.asarray(part) for name, part in vars(observed).items() if part is not None}
+        memory.put({"observed": {**arrays, "tolerance": np.array(evaluator.tolerance)}})
         return observed, evaluator.tolerance
 
     def _draws(self, planned: PlannedControl, observed: Evaluation) -> Drawn:
-        collected = Collected(planned, len(observed.deviations), self.means.memory)
+        collected = Collected(planned, len(observed.deviations), self.means.memory, self.evaluator.problem)
         collected.catch_up()
         if collected.filled:
             self._report(collected.filled, planned.control.name)
@@ -141,7 +142,7 @@ class _Running:
     def _label_parts(
         self, planned: PlannedControl, observed: Evaluation, few: np.ndarray, todo: Callable[[int], bool]
     ) -> Any:
-        evaluator = self.evaluator
+        evaluator = replace(self.evaluator, problem=self.evaluator.problem.alone())  # what workers are sent
 
         def work(block: tuple[int, np.ndarray]) -> Part:
             start, labels = block
@@ -166,7 +167,7 @@ class _Running:
         problem, seed = self.evaluator.problem, self.evaluator.seed
         # What they depend on, beside the study's settings.
         key = content_key(
-            [(part_name(planned), planned.draws) for planned in self.plan.controls] if memory.keeps else 0
+            [(part_name(planned, problem), planned.draws) for planned in self.plan.controls] if memory.keeps else 0
         )
         held = {group: memory.get(f"expected/{key}/{group}") for group in range(self.refits)}
         found = {group: known["means"] for group, known in held.items() if known is not None}

@@ -29,6 +29,11 @@ class PlannedControl:
     blocks: tuple[int, ...]  # label columns of each block
     p_floor: float
 
+    @property
+    def paired(self) -> bool:
+        """Whether there is one draw, which is compared unit by unit."""
+        return self.control.inference == "paired"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,6 +57,7 @@ class Plan:
         lines = [f"{self.trainer}, scored by {self.metric} on {self.folds}; {self.fits} fits, {self.engine}"]
         for planned in self.controls:
             how = f"all {planned.draws} relabelings" if planned.enumerated else f"{planned.draws} draws"
+            how = "one paired comparison" if planned.paired else how
             decides = "" if planned.p_floor <= self.alpha else f", too high to decide at alpha {self.alpha:g}"
             blocks = f" in {len(planned.blocks)} blocks" if len(planned.blocks) > 1 else ""
             lines.append(f"{planned.description}: {how}{blocks}, p floor {planned.p_floor:.3g}{decides}")
@@ -82,6 +88,9 @@ def name_of(trainer: Any) -> str:
 
 
 def _planned(control: Control, study: Study, problem: Problem, batched: bool) -> PlannedControl:
+    if control.inference == "paired":
+        swaps = problem.n_units * math.log(2.0)
+        return PlannedControl(control, describe(control), False, 1, swaps, (1,), p_floor(study.draws, swaps))
     orbit = control.orbit(problem)
     log_count = None if orbit is None else orbit.log_count
     count = math.inf if orbit is None else count_of(orbit)

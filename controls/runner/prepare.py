@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from controls.core.errors import InputError, InputTypeError
+from controls.core.label_sets import as_one_column
 from controls.core.metric import ColumnMetric, Metric
 from controls.core.problem import Problem
 from controls.core.study import Study
 from controls.core.trainer import Output, Task, Trainer
 from controls.runner.evaluate import Evaluator
 from controls.runner.folds import make_folds
+from controls.runner.label_columns import are_numbers, check_columns, first_column
 from controls.runner.plan import Plan, make_plan
 
 
@@ -44,14 +46,16 @@ def prepare(study: Study, problem: Problem) -> Prepared:
     metric = resolve(study.scoring, task, provides=trainer.provides)
     _check_labels(problem, study, task, metric)
     _try_metric(problem, task, metric)
+    if problem.labels is not None and problem.labels.ndim == 2:
+        problem = as_one_column(problem)
     for control in study.controls:
         if study.target == "expected" and control.level != "labels":
             raise InputError(
                 f"target must be 'fitted' for {control.name}, which does not act on labels, got 'expected'."
             )
         control.check(problem)
-    folds = make_folds(study.cv, problem, study.seed)
-    evaluator = Evaluator(trainer, problem, metric, folds, task, study.seed)
+    folds = make_folds(study.cv, first_column(problem), study.seed)
+    evaluator = Evaluator(trainer, problem, metric, folds, task, study.seed, sets=problem.label_sets)
     return Prepared(study, evaluator, make_plan(study, problem, trainer, metric, folds))
 
 
@@ -63,7 +67,8 @@ def _task(trainer: Trainer, scoring: Any, problem: Problem) -> Task:
         return trainer.task
     if scoring is not None and (task := resolve(scoring, None).task) is not None:
         return task
-    return "regression" if problem.target == "continuous" else "classification"
+    numbers = problem.target == "continuous" or (problem.target == "multilabel" and are_numbers(problem.labels))
+    return "regression" if numbers else "classification"
 
 
 def _check_labels(problem: Problem, study: Study, task: Task, metric: Metric) -> None:
@@ -71,8 +76,9 @@ def _check_labels(problem: Problem, study: Study, task: Task, metric: Metric) ->
         if isinstance(metric, ColumnMetric) or any(c.level == "labels" for c in study.controls):
             raise InputError("labels must be given for this scoring and these controls, got None.")
         return
-    if problem.labels.ndim != 1:
-        raise InputError(f"labels must have shape (n,), got {problem.labels.shape}; measure one column at a time.")
+    if problem.labels.ndim == 2:
+        check_columns(problem, study, task)
+        return
     if len(problem.classes) < 2:
         raise InputError(f"labels must not be constant, got {problem.classes[0].item()!r} in all {problem.n} rows.")
     kind = problem.labels.dtype.kind
@@ -95,10 +101,11 @@ def _try_metric(problem: Problem, task: Task, metric: Metric) -> None:
     if not isinstance(metric, ColumnMetric) or problem.labels is None:
         return
     if task == "regression":
-        truth = np.asarray(problem.labels, dtype=np.float64)[:, None]
+        truth = np.asarray(problem.labels, dtype=np.float64).reshape(problem.n, -1)
         metric.score(truth, Output(labels=truth))
         return
-    some = min(len(problem.classes), 20)  # as many as any metric needs to see that there are too many
+    count = 2 if problem.labels.ndim == 2 else len(problem.classes)
+    some = min(count, 20)  # as many as any metric needs to see that there are too many
     truth = np.repeat(np.arange(some), 2)[:, None]
     table = np.eye(some)[truth]
     metric.score(truth, Output(truth, table[:, :, 1] - 0.5 if some == 2 else table, table))

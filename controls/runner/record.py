@@ -16,6 +16,7 @@ from controls.runner.compare import compare_all
 from controls.runner.evaluate import Evaluator
 from controls.runner.execute import Means, Progress, Run, run_plan
 from controls.runner.prepare import Prepared
+from controls.runner.settings import given_labels
 from controls.stats.interval import FEW_UNITS
 from controls.stats.verdict import judge_claim
 
@@ -70,12 +71,17 @@ def _notes(evaluator: Evaluator) -> tuple[str, ...]:
         )
     elif problem.n_units < FEW_UNITS:
         notes.append(f"only {problem.n_units} units ({problem.unit}): intervals are approximate.")
+    if evaluator.sets is not None:
+        notes.append(
+            f"labels have {evaluator.sets.k} columns: scores are means over them, and controls keep a row's labels "
+            "together."
+        )
     return tuple(notes)
 
 
 def _provenance(prepared: Prepared, store: str | None, started: datetime, seconds: float) -> Provenance:
     problem = prepared.evaluator.problem
-    data = {"X": problem.X, "labels": problem.labels, "groups": dict(problem.groups), "unit": problem.unit}
+    data = {"X": problem.X, "labels": given_labels(problem), "groups": dict(problem.groups), "unit": problem.unit}
     return Provenance(
         study_key=prepared.study.content_key,
         data_key=content_key(data),

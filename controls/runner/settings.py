@@ -38,9 +38,15 @@ def settings_of(prepared: Prepared, versions: Mapping[str, str], threads: int) -
 
 
 def _data(problem: Problem) -> dict[str, Setting]:
-    data: dict[str, Any] = {"activations": problem.X, "labels": problem.labels, "unit": problem.unit_name}
+    data: dict[str, Any] = {"activations": problem.X, "labels": given_labels(problem), "unit": problem.unit_name}
     data |= {f"group {name!r}": column for name, column in problem.groups.items()}
     return {name: Setting(content_key(value), _words(value)) for name, value in data.items()}
+
+
+def given_labels(problem: Problem) -> Any:
+    """Return the labels as they were given, also where several columns were taken as one."""
+    sets = problem.label_sets
+    return problem.labels if sets is None else sets.table[problem.labels]
 
 
 def _words(value: Any) -> str:

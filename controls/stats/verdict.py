@@ -25,7 +25,8 @@ class Evidence:
     p_floor: float
     n_units: int
     relabelings: int | None  # their number, where all were enumerated
-    exact: bool = True  # whether p is that of a test, or a rank among an ensemble
+    test: bool = True  # whether p is that of a test, or a rank among an ensemble
+    what: str = "relabelings"  # what was enumerated
 
 
 def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Verdict, str]:
@@ -54,8 +55,8 @@ def _too_small_a_design(evidence: Evidence, alpha: float) -> str:
         tied = round(evidence.p_floor * evidence.relabelings)
         ties = f", {tied} of which tie at the top or have no score" if tied > 1 else ""
         return (
-            f"the design cannot decide: it has {evidence.relabelings} distinct relabelings{ties}, so p is never below "
-            f"{evidence.p_floor:.3g}; at alpha {alpha:g} at least {needed * tied} are needed, that is, more units"
+            f"the design cannot decide: it has {evidence.relabelings} distinct {evidence.what}{ties}, so p is never "
+            f"below {evidence.p_floor:.3g}; at alpha {alpha:g} at least {needed * tied} are needed, that is, more units"
         )
     return (
         f"the design cannot decide: p is never below {evidence.p_floor:.3g}; "
@@ -67,7 +68,7 @@ def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
     error, value = evidence.selectivity.standard_error, evidence.selectivity.value
     if math.isnan(error):
         return "the design allows no interval: each fold needs at least two units, so use fewer folds or more units"
-    words = f"{'p' if evidence.exact else 'rank share'} = {evidence.p_value:.3g}, {span}"
+    words = f"{'p' if evidence.test else 'rank share'} = {evidence.p_value:.3g}, {span}"
     margin = value - m if value > m else value
     if error > 0 and margin > 0:
         needed = math.ceil(evidence.n_units * ((-ndtri(alpha) - ndtri(0.2)) * error / margin) ** 2)  # for power .8
@@ -86,7 +87,7 @@ def judge_claim(comparisons: Sequence[Comparison], alpha: float, smallest_effect
         worst = max(comparisons, key=lambda comparison: comparison.p_value)
         return ClaimVerdict.HOLDS, (
             f"selective against {'every control' if len(comparisons) > 1 else worst.control}; "
-            f"the largest {'p' if worst.inference == 'exact' else 'rank share'} is {worst.p_value:.3g}, "
+            f"the largest {'rank share' if worst.inference == 'ensemble' else 'p'} is {worst.p_value:.3g}, "
             f"of {worst.control}"
         )
     failing = [c.control for c in comparisons if _surely_below(c, alpha / len(comparisons), smallest_effect)]

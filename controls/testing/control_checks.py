@@ -13,6 +13,7 @@ import numpy as np
 from controls.core.control import Control, IndexControl, describe
 from controls.core.errors import CannotControl, ControlsCheckError, InputError
 from controls.core.key import NoContent, content_key
+from controls.core.label_sets import as_one_column
 from controls.core.problem import Problem
 from controls.core.properties import Association, Property
 from controls.core.rng import stream
@@ -115,6 +116,8 @@ def yield_control_checks(
     """Yield the name of each check of a control, and the check; parameters are those of check_control."""
     from controls.testing.orbit_checks import check_orbit
 
+    if problem is not None and problem.labels is not None and problem.labels.ndim == 2:
+        problem = as_one_column(problem)
     trial = Trial(control, problem, draws, seed)
     checks = (check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys, check_orbit)
     for check in (*checks, check_refuses_identity):
@@ -138,8 +141,8 @@ def check_form(trial: Trial) -> None:
         raise trial.fail("must have the same content key as its copy.")
     if control.level not in _LEVELS:
         raise trial.fail(f"must have a level among {', '.join(_LEVELS)}, got {control.level!r}.")
-    if control.inference not in ("exact", "ensemble"):
-        raise trial.fail(f"must have inference 'exact' or 'ensemble', got {control.inference!r}.")
+    if control.inference not in ("exact", "ensemble", "paired"):
+        raise trial.fail(f"must have inference 'exact', 'ensemble' or 'paired', got {control.inference!r}.")
     for word in ("null", "licenses"):
         sentence = getattr(control, word)
         if not isinstance(sentence, str) or not sentence.strip().endswith(".") or "\n" in sentence:
@@ -188,12 +191,15 @@ def check_leaves_alone(trial: Trial) -> None:
 
 
 def check_streams(trial: Trial) -> None:
-    """A draw is a function of the problem and its stream alone, and other streams give other draws."""
+    """A draw is a function of the problem and its stream alone; other streams give others, but for a paired control."""
     for problem in trial.problems():
         first = [drawn_content(trial.draw(problem, "stream", i)) for i in range(_FEW)]
         if all(content == drawn_content(problem) for content in first):
             raise trial.fail(f"draws the identity every time ({_FEW} draws); it destroys nothing.")
-        if len(set(first)) == 1:
+        if trial.control.inference == "paired":
+            if len(set(first)) > 1:
+                raise trial.fail("must draw the same every time, since one draw stands for all of a paired comparison.")
+        elif len(set(first)) == 1:
             raise trial.fail("draws the same every time, whatever the stream; use the rng that is passed in.")
         backwards = [drawn_content(trial.draw(problem, "stream", i)) for i in reversed(range(_FEW))]
         if backwards[::-1] != first:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from controls.core.problem import Problem
+from controls.core.problem import Problem, Source
 from controls.core.rng import stream
 
 _SENTENCES = (4, 3, 2, 1, 2, 2, 5, 3, 3, 4, 4, 5, 4, 4, 1, 3, 4)  # rows in each
@@ -32,7 +32,8 @@ def ugly_problems(names: tuple[str, ...] = (), seed: int = 0) -> Iterator[Proble
     Yields
     ------
     Problem
-        Of 54 rows and 3 features. Labels vary by row, by word, or are constant per sentence,
+        Of 54 rows and 3 features, with a source whose inputs are numbers, and with other activations
+        at the sites of these names beside it. Labels vary by row, by word, or are constant per sentence,
         document or genre; they are binary, strings, numbers, or signed numbers.
     """
     for constant, kind, like in product(
@@ -89,7 +90,16 @@ def _problem(kind: str, constant: str, extra: dict[str, str], rng: np.random.Gen
         first = np.unique(groups[constant], return_index=True, return_inverse=True)
         labels = _labels(kind, np.arange(len(first[1])), rng)[first[2].ravel()]
     activations = rng.standard_normal((len(order), 3)) * [1.0, 30.0, 1e-3] + [0.0, 100.0, 0.0]
-    return Problem(activations, labels, groups=groups, unit="document")
+    return _beside_others(activations, labels, groups, tuple(extra))
+
+
+def _beside_others(activations: np.ndarray, labels: np.ndarray, groups: dict, names: tuple[str, ...]) -> Problem:
+    """Return the problem at one of several sites, with a source."""
+    others = {name: stream(0, "ugly site", name).standard_normal((len(labels), 2)) for name in names}
+    inputs = stream(0, "ugly inputs").integers(9, size=(len(labels), 2, 2))
+    source = Source(model=None, inputs=inputs, extract=lambda model, inputs: inputs)
+    sites = {"the site that is looked at": activations, **others}
+    return Problem(sites, labels, groups=groups, unit="document", source=source).at("the site that is looked at")
 
 
 def _labels(kind: str, document: np.ndarray, rng: np.random.Generator) -> np.ndarray:

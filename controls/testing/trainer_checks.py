@@ -143,6 +143,10 @@ def yield_trainer_checks(
     trainer: Any, problem: Problem | None = None, *, seed: int = 0
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name of each check of a trainer, and the check; parameters are those of check_trainer."""
+    if problem is not None and problem.labels is not None and problem.labels.ndim == 2:
+        raise InputError(
+            f"labels must have shape (n,) to check a trainer, got {problem.labels.shape}; give one column."
+        )
     trial = TrainerTrial(as_trainer(trainer), problem, seed)
     for check in (
         check_trainer_form,

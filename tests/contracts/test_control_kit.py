@@ -42,6 +42,8 @@ SETTINGS: list[Control] = [
     ct.ShuffleLabels(within="genre", given="position", bins=3),
     ct.ShiftLabels(),
     ct.ShiftLabels(within="document"),
+    ct.InputBaseline(),
+    ct.InputBaseline(site="layer 0"),
     ct.FlipSigns(),
     ct.FlipSigns(per="document"),
     ct.ControlTask(per="word"),

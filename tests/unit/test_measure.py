@@ -123,9 +123,9 @@ BAD: dict[str, tuple[Callable, type, str]] = {
     ),
     "three dimensions": (lambda: attempt(X[:, :, None]), ct.InputError, r"got shape \(60, 3, 1\); pool or flatten"),
     "label table": (
-        lambda: attempt(y=np.stack([Y, Y], axis=1)),
+        lambda: attempt(y=np.stack([Y, np.zeros_like(Y)], axis=1)),
         ct.InputError,
-        r"labels must have shape \(n,\), got \(60, 2\); measure one column at a time",
+        "labels must not be constant, got 0 in all 60 rows of column 1; leave it out",
     ),
     "no rows": (lambda: attempt(X[:0], Y[:0], groups={}, unit=None), ct.InputError, "activations must not be empty"),
     "no features": (lambda: attempt(X[:, :0]), ct.InputError, r"activations must not be empty, got shape \(60, 0\)"),

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -136,9 +136,8 @@ def test_properties_hold_the_numbers_to_the_bit_and_nothing_that_is_missing(buil
 @settings(max_examples=60, deadline=None)
 @given(name=ANY_TEXT, control=ANY_TEXT, reason=ANY_TEXT)
 def test_any_text_survives_junit(build: Any, name: str, control: str, reason: str) -> None:
-    result = build.result(
-        build.comparison(control, verdict=Verdict.INCONCLUSIVE, reason=reason), verdict=ClaimVerdict.UNDECIDED
-    )
+    comparison = build.comparison(verdict=Verdict.INCONCLUSIVE, reason=reason)
+    result = build.result(dataclasses.replace(comparison, control=control), verdict=ClaimVerdict.UNDECIDED)
     root = valid(report.as_junit({name: result}))
     assert root[0].get("name") == printable(name)
     names = [each.get("name", "") for each in root.iter("property")]
@@ -272,6 +271,7 @@ def test_annotations_are_errors_warnings_and_notices_at_their_lines(several: Any
 
 @settings(max_examples=60, deadline=None)
 @given(name=ANY_TEXT, said=ANY_TEXT, note=ANY_TEXT)
+@example(name="a%2Cb%3A100%25,c:d", said="%0A::error::x", note="50% %25\n::error::y")
 def test_any_text_stays_inside_its_annotation(build: Any, name: str, said: str, note: str) -> None:
     result = build.result(verdict=ClaimVerdict.HOLDS, reason=said, notes=(note,))
     text = report.as_annotations({name: result}, file="f")
