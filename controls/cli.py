@@ -71,6 +71,9 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, typer.Abort):
             raise
+        except SystemExit as error:  # its code would be read as a verdict
+            print(f"controls: code of a trainer or control left by sys.exit({error.code!r}).", file=sys.stderr)
+            raise typer.Exit(ERROR) from None
         except Exception as error:
             traceback.print_exception(error)
             print("controls: this is a bug in controls; please report it with the lines above.", file=sys.stderr)
@@ -119,7 +122,7 @@ def calibrate(
 
 _Study = Annotated[Path, typer.Argument(help="A study file (TOML).", show_default=False)]
 _Folder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
-_Draws = Annotated[int | None, typer.Option(help="Draws per control, in place of those of the file.")]
+_Draws = Annotated[int | None, typer.Option(min=1, help="Draws per control, in place of those of the file.")]
 _Jobs = Annotated[int | None, typer.Option(help="Processes for fits that go one by one.")]
 _NoImport = Annotated[bool, typer.Option("--no-import", help="Refuse every module:name: run no code of others.")]
 _Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")]

@@ -11,7 +11,7 @@ from controls.core.errors import ControlsError, TrainerError
 
 def name_of(value: Any) -> str:
     """Return the name of a function, also of one with bound arguments, or of an object's class."""
-    if isinstance(value, partial):
+    if isinstance(value, partial) and not hasattr(value, "__name__"):
         return name_of(value.func)
     return getattr(value, "__name__", None) or type(value).__name__
 

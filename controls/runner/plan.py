@@ -89,7 +89,7 @@ def name_of(trainer: Any) -> str:
     """Return a trainer's name as a reader knows it."""
     if is_dataclass(trainer) and not isinstance(trainer, type):
         return describe(trainer)
-    if isinstance(trainer, partial):
+    if isinstance(trainer, partial) and not hasattr(trainer, "__qualname__"):
         return f"{name_of(trainer.func)}({', '.join(f'{name}={value!r}' for name, value in trainer.keywords.items())})"
     return getattr(trainer, "__qualname__", None) or " ".join(repr(trainer).split())
 

@@ -64,7 +64,7 @@ def _imported(use: str, what: str) -> Any:
             f"{what} {use!r} cannot be imported: there is no module {error.name!r} on the path or in the folder of "
             "the study file."
         ) from error
-    except Exception as error:  # whatever the module's own code raises
+    except (Exception, SystemExit) as error:  # whatever the module's own code raises
         raise InputError(
             f"{what} {use!r} cannot be imported: {module_name} fails with {type(error).__name__}: {error}."
         ) from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from controls.report.escape import printable
 from controls.report.format import duration, probability
 from controls.runner.prepare import Prepared
 from controls.study_file.build import Task, build
@@ -31,7 +32,7 @@ def preview(
     spec = read_spec(path, overrides)
     with importable(spec.folder, imports=imports):
         tasks = build(spec, imports=imports)
-        lines = [spec.title, *_lines(tasks, timing, n_jobs or 1), *_floors(spec, tasks)]
+        lines = [printable(spec.title), *_lines(tasks, timing, n_jobs or 1), *_floors(spec, tasks)]
     return "\n".join(lines)
 
 
@@ -41,7 +42,8 @@ def _lines(tasks: tuple[Task, ...], timing: bool, n_jobs: int) -> Iterator[str]:
     for task in tasks:
         for site, prepared in task.prepared().items():
             yield ""
-            yield f"{task.claim.name}{f' at {site}' if site else ''} (line {task.claim.table.line()})"
+            name = f"{task.claim.name} at {site}" if site else task.claim.name
+            yield f"{printable(name)} (line {task.claim.table.line()})"
             yield repr(prepared.evaluator.problem)
             yield str(prepared.plan)
             if not timing:

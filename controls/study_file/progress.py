@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from controls.report.escape import printable
 from controls.runner.execute import Progress
 
 
@@ -24,14 +25,15 @@ def bar(console: Console | None = None) -> Iterator[Callable[[str], Progress]]:
     with Bar(*columns, console=shown_on, transient=True) as shown:
 
         def progress(claim: str) -> Progress:
-            task = shown.add_task(claim, total=None)
+            name = printable(claim)
+            task = shown.add_task(name, total=None)
             return lambda done, total, what: shown.update(
-                task, completed=done, total=total, description=f"{claim}: {what}"
+                task, completed=done, total=total, description=f"{name}: {what}"
             )
 
         yield progress
 
 
 def _line(claim: str) -> Progress:
-    print(f"controls: measuring {claim}", file=sys.stderr)
+    print(f"controls: measuring {printable(claim)}", file=sys.stderr)
     return lambda done, total, what: None

@@ -123,7 +123,7 @@ def _refuse_other_settings(folder: Path, spec: Spec) -> None:
     if differing:
         raise InputError(
             f"{str(folder)!r} holds a run with other settings: {'; '.join(differing)}. Go on with the settings it "
-            "has, or name another folder with --out."
+            "has, remove the folder, or name another with --out."
         )
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from controls.core.result import Result, Sweep
 from controls.report import as_text, print_result, save_page
+from controls.report.escape import printable
 from controls.report.format import number, probability
 from controls.study_file.judge import exit_code
 from controls.study_file.run import Run
@@ -58,7 +59,7 @@ def _summary(run: Run) -> Table:
     for claim in run.claims:
         needed = max(comparison.claim_p for comparison in claim.result.comparisons)
         table.add_row(
-            Text(claim.name),
+            Text(printable(claim.name)),
             number(claim.result.score),
             probability(needed),
             probability(claim.adjusted_p),

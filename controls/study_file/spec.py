@@ -168,12 +168,9 @@ def _claim(root: Table, own: Table, name: str, site: str | None) -> Claim:
     if "labels" not in holder.values:
         raise holder.refuse(None, f'labels are missing for {name!r}; write labels = "file:column" in [data].')
     holder.get("labels", str)
-    for part, advice in (
-        ("trainer", '[trainer] and use = "LogisticProbe"'),
-        ("controls", "[[controls]] and use = ..."),
-    ):
+    for part, written in _EXAMPLES.items():
         if part not in origin:
-            raise own.refuse(None, f"{part} is missing for {name!r}; write {advice}.")
+            raise own.refuse(None, f"{part} is missing for {name!r}; write {written}.")
     _ = claim.settings  # checks their kinds
     if not claim.controls:
         raise origin["controls"].refuse("controls", "controls must hold at least one control, got none.")
@@ -190,4 +187,7 @@ def _overridden(root: Table, overrides: Mapping[str, Any]) -> Table:
         name: {key: part for key, part in claim.items() if key not in overrides} if isinstance(claim, dict) else claim
         for name, claim in claims.items()
     }
-    return replace(root, values={**root.values, **overrides, **({"claims": without} if claims else {})})
+    settings = [path for path in root.lines if len(path) == 1 or (path[0] == "claims" and len(path) == 3)]
+    gone = {path for path in settings if path[-1] in overrides}
+    lines = {path: line for path, line in root.lines.items() if path not in gone}  # overrides stand in no line
+    return replace(root, values={**root.values, **overrides, **({"claims": without} if claims else {})}, lines=lines)

@@ -23,6 +23,10 @@ def fit(X, y, *, weight=1.0):
 
 def breaks(X, y):
     raise RuntimeError("no luck")
+
+
+def leaves(X, y):
+    raise SystemExit(0)
 """
 CONTROL = '[[controls]]\nuse = "ShuffleLabels"\nwithin = "document"\n'
 RIDGE = 'use = "RidgeProbe"\nalpha = 2.0'
@@ -223,6 +227,25 @@ def test_a_trainer_that_fails_is_bad_input_with_its_reason(surroundings, changed
     assert "Traceback" not in done.err
     shown = start("run", study, "--traceback")
     assert "raise RuntimeError" in shown.err
+
+
+def test_code_that_leaves_by_itself_is_not_read_as_a_verdict(surroundings, changed, start):
+    done = start("run", changed((RIDGE, 'use = "own_trainers:leaves"')))
+    assert done.code == 3
+    assert "left by sys.exit(0)" in done.err
+    (surroundings / "own_exit.py").write_text("raise SystemExit(0)\n")
+    done = start("run", changed((RIDGE, 'use = "own_exit:fit"')), "--out", surroundings / "b")
+    assert done.code == 3
+    assert "own_exit fails with SystemExit: 0" in done.err
+
+
+def test_commands_to_a_terminal_in_names_are_spelled_out(changed, start):
+    study = changed(('title = "Role of names"', 'title = "a\\u001b[2Jb"'))
+    for command in ("plan", "run"):
+        done = start(command, study)
+        assert done.code == 0
+        assert "\x1b" not in done.out + done.err
+        assert "a\\x1b[2Jb" in done.out
 
 
 @pytest.mark.parametrize(

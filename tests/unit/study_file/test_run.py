@@ -72,6 +72,8 @@ def test_draws_in_place_of_the_files_are_kept_with_the_run(folder, start):
     refused = start("run", folder / "study.toml")
     assert refused.code == 3
     assert "draws was 59 and is 39 (line 3)" in refused.err
+    assert "draws was 59 and is 99. Go on" in start("run", folder / "study.toml", "--draws", 99).err
+    assert start("run", folder / "study.toml", "--draws", 0).code == 3
 
 
 def test_show_and_report_need_neither_data_nor_trainer(folder, start):
