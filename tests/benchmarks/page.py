@@ -118,10 +118,11 @@ def _how_it_was_timed(sizes: dict[str, Any]) -> str:
         "(`python tests/benchmarks/run.py --full` runs them all)."
     )
     return (
-        f"n = {sizes['n']}, d = {sizes['d']}, float32 activations, units of ten rows, five fixed folds of whole units, "
-        f"multinomial: {sizes['classes']} classes. Ours: `ct.measure` with "
-        "`ct.ShuffleLabels()`. Peer: `permutation_test_score` of scikit-learn on the same folds, n_jobs=-1, one "
-        f"BLAS thread a worker, defaults (max_iter=1000), no scaler (the activations need none). {peers}"
+        f"n = {sizes['n']}, d = {sizes['d']}, float32 activations whose k-th principal component has variance 1/k, "
+        "units of ten rows, five fixed folds of whole units; "
+        f"multinomial: {sizes['classes']} classes. Ours: `ct.measure` with `ct.ShuffleLabels()`. "
+        "Peer: `permutation_test_score` of scikit-learn on the same folds, n_jobs=-1, one BLAS thread a worker, "
+        f"after a StandardScaler, defaults (max_iter=1000). {peers}"
     )
 
 
