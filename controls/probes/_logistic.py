@@ -19,7 +19,7 @@ _PAIRS = 8  # steps that L-BFGS remembers
 _TRIALS = 12  # points that a line search may look at
 _BEFORE, _AFTER = 0.9, 0.6  # share of the first slope a step may leave, short of the minimum and beyond it
 _ROUNDING = {torch.float64: 20, torch.float32: 4}  # roundings of the weights' size that a gradient may be off by
-_SINGLE_STEPS = 60  # steps in float32 before columns go on in float64
+_SINGLE_STEPS = 200  # steps in float32 before columns go on in float64
 _COMPACT_BELOW = 0.75  # share of columns still at work below which the others are dropped from the block
 ABSENT = -1e30  # the score of a class that a column's training rows lack: low, and still a number
 
@@ -175,7 +175,7 @@ class BatchFit:
         Minus the slope is twice what the quadratic model still expects to gain: n mean squares of
         changes of logits. Where it is not a number, the column stays and is reported. What rounding
         may hide counts as done, but in float32 stays open, for float64 to look at, where it is more
-        than twice ``tol``.
+        than four times ``tol``.
         """
         rounding = (_ROUNDING[slope.dtype] * torch.finfo(slope.dtype).eps) ** 2 * _dot(
             self.place.point, self.place.point
@@ -183,7 +183,7 @@ class BatchFit:
         enough = self.tol**2 * len(self.targets.hot)
         done = self.live & (-slope <= enough + rounding)
         self.live = self.live & ~done
-        certain = done if slope.dtype == torch.float64 else done & (-slope <= 4 * enough)
+        certain = done if slope.dtype == torch.float64 else done & (-slope <= 16 * enough)
         self.open[self.columns[certain]] = False
         finished, left = torch.stack([done.sum(), self.live.sum()]).tolist()
         if finished:

@@ -1,4 +1,7 @@
-"""The problems that are timed: normal activations with a signal, in units of ten rows."""
+"""The problems that are timed: correlated activations with a signal, in units of ten rows.
+
+The variance of the k-th principal component falls as 1/k, as it roughly does in language models.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ ROWS_PER_UNIT = 10
 def make_problem(kind: str, n: int, d: int, classes: int = 2, activations: np.ndarray | None = None) -> ct.Problem:
     """Return a problem of float32 activations (n, d), labelled by a noisy linear signal."""
     rng = stream(0, "benchmark", kind, n, d, classes)
-    X = rng.standard_normal((n, d), dtype=np.float32) if activations is None else activations
-    weights = rng.normal(size=(d, classes)) / np.sqrt(d)
+    X = _correlated(n, d, rng) if activations is None else activations
+    weights = rng.normal(size=(d, classes)) / (np.sqrt(d) * X[:4096].std())
     signal = np.concatenate([X[start : start + 4096] @ weights for start in range(0, n, 4096)])
     if kind == "ridge":
         y = signal[:, 0] + rng.normal(size=n)
@@ -25,6 +28,11 @@ def make_problem(kind: str, n: int, d: int, classes: int = 2, activations: np.nd
         y = (2 * signal + rng.gumbel(size=(n, classes))).argmax(axis=1)
     unit = np.arange(n) // ROWS_PER_UNIT
     return ct.Problem(X, y, groups={"document": unit}, unit="document")
+
+
+def _correlated(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    mix = rng.normal(size=(d, d)) / np.sqrt(np.arange(1, d + 1))[:, None]
+    return (rng.standard_normal((n, d), dtype=np.float32) @ mix).astype(np.float32)
 
 
 def probe_and_scoring(kind: str) -> tuple[ct.probes.RidgeProbe | ct.probes.LogisticProbe, str]:

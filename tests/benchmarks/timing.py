@@ -15,6 +15,8 @@ from joblib import parallel_config
 from problems import probe_and_scoring
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import permutation_test_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import controls as ct
 from controls.core.rng import stream
@@ -45,10 +47,14 @@ def splits(problem: ct.Problem) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(FOLDS)]
 
 
+def peer_model(kind: str) -> Any:
+    """Return the estimator that fits what ours fits."""
+    return make_pipeline(StandardScaler(), Ridge() if kind == "ridge" else LogisticRegression(max_iter=1000))
+
+
 def peer(kind: str, problem: ct.Problem, draws: int) -> Callable[[], Any]:
-    """Return the call of the peer: all cores, one BLAS thread each, on activations that need no scaling."""
-    model = Ridge() if kind == "ridge" else LogisticRegression(max_iter=1000)
-    scoring = probe_and_scoring(kind)[1]
+    """Return the call of the peer: all cores, one BLAS thread each."""
+    model, scoring = peer_model(kind), probe_and_scoring(kind)[1]
 
     def call() -> Any:
         with parallel_config(backend="loky", inner_max_num_threads=1):
