@@ -12,7 +12,7 @@ from controls.core.trainer import Trainer
 
 
 def tags_of(estimator: Any, own: Tags) -> Tags:
-    """Return an estimator's tags, without what no study takes: sparse or missing values, kernels, many labels.
+    """Return an estimator's tags, without what no study takes: missing values, kernels, many labels.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def tags_of(estimator: Any, own: Tags) -> Tags:
         Those of the estimator around it.
     """
     tags = copy.deepcopy(_given(estimator, own))
-    tags.input_tags.sparse = tags.input_tags.allow_nan = tags.input_tags.pairwise = False
+    tags.input_tags.allow_nan = tags.input_tags.pairwise = False
     tags.target_tags.required = tags.target_tags.single_output = True
     tags.target_tags.multi_output = tags.target_tags.two_d_labels = False
     if tags.classifier_tags is not None:

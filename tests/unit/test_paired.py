@@ -249,7 +249,7 @@ def test_max_t_of_pairs_is_that_of_their_swaps():
     for site in ("layer 1", "layer 2"):
         prepared = prepare(study, problem.at(site))
         runs.append(run_plan(prepared.plan, prepared.evaluator))
-    table = np.stack([run.observed.shares - run.drawn[0].only.shares for run in runs], axis=1)
+    table = np.stack([run.observed.shares - run.drawn[0].shares for run in runs], axis=1)
     signs = 1.0 - 2.0 * stream(0, "swap").integers(2, size=(99, 40))
     everything = np.concatenate([table.sum(axis=0)[None], signs @ table])
     z = (everything - everything.mean(axis=0)) / everything.std(axis=0)

@@ -142,6 +142,7 @@ class _Sizes:
     def __init__(self, n, classes):
         self.n, self.classes = n, range(classes)
         self.target = "binary" if classes == 2 else "multiclass"
+        self.label_sets = None
 
 
 class _Breaks(BatchTrainer):

@@ -33,7 +33,7 @@ def test_without_timing_nothing_is_drawn_or_fitted(folder, start, monkeypatch):
 
 
 def test_time_is_that_of_one_block_scaled_to_all_draws(folder, monkeypatch):
-    (task,) = build(read_spec(folder / "study.toml", {"draws": 200}))
+    (task,) = build(read_spec(folder / "study.toml", {"draws": 200, "block": 64}))
     (prepared,) = task.prepared().values()
     clock, calls = [0.0], []
 
