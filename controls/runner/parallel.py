@@ -26,7 +26,7 @@ def in_order(
     Parameters
     ----------
     function : callable
-        Must be picklable by cloudpickle for backends of processes.
+        Sent to workers by cloudpickle, so that a closure will do.
     tasks : iterable
         Read as workers become free.
     n_jobs : int or None
@@ -52,11 +52,12 @@ def in_order(
 
 
 def _by_joblib(function: Callable[[Task], Done], tasks: Iterator[Task], n_jobs: int | None, workers: int) -> Any:
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, wrap_non_picklable_objects
 
     try:
         streaming = Parallel(n_jobs=n_jobs, return_as="generator")
-    except ValueError:  # not every backend returns results as they come
+    except ValueError:  # not every backend returns results as they come, and those pickle plainly
+        function = wrap_non_picklable_objects(function)
         while chunk := list(islice(tasks, _CHUNKS * workers)):
             yield from Parallel(n_jobs=n_jobs)(delayed(function)(task) for task in chunk)
         return
