@@ -27,7 +27,7 @@ class LogisticEngine:
     """Batched logistic fits on shared activations and folds."""
 
     def __init__(self, probe: LogisticProbe, activations: np.ndarray, splits: Sequence[Split], n_classes: int) -> None:
-        self._probe, self._splits, self._n_classes = probe, splits, n_classes
+        self._probe, self._n_classes = probe, n_classes
         self._setting = _logistic_setting(probe, n_classes, _dtype(probe, activations))
         self._spaces = Spaces(activations, splits, self._setting)
 
@@ -51,7 +51,7 @@ class RidgeEngine:
     """Batched ridge fits on shared activations and folds; ``n_classes`` is 0 for numbers."""
 
     def __init__(self, probe: RidgeProbe, activations: np.ndarray, splits: Sequence[Split], n_classes: int) -> None:
-        self._splits, self._n_classes = splits, n_classes
+        self._n_classes = n_classes
         self._setting = _ridge_setting(probe, _dtype(probe, activations))
         self._spaces = Spaces(activations, splits, self._setting)
 
@@ -172,5 +172,5 @@ def _in_features(space: Space, frame: Frame, point: torch.Tensor) -> tuple[np.nd
     """Return coefficients (B, d) and intercepts (B,) on raw features, of points (r+1, B)."""
     weights, shift = space.lift(point)
     weights = weights if space.back is None else space.back @ weights
-    coef = weights / frame.scale[:, None]
-    return coef.T.cpu().numpy().copy(), (shift - frame.centre @ coef).cpu().numpy().copy()
+    coef = weights.cpu() / frame.scale[:, None]
+    return coef.T.numpy().copy(), (shift.cpu() - frame.centre @ coef).numpy()

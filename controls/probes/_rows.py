@@ -36,7 +36,7 @@ def _chunks(rows: np.ndarray, d: int) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A common centre (d,) and scale (d,) of all rows: what is multiplied is (row − centre) / scale.
+    """A common centre (d,) and scale (d,) of all rows, on the CPU: what is multiplied is (row − centre) / scale.
 
     They keep numbers near 1, so that rounding is no matter of units; fits do not depend on them.
     Scales are powers of two.

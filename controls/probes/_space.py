@@ -170,7 +170,7 @@ def _wide(train: torch.Tensor, test: torch.Tensor, split: Split, frame: Frame, s
 def _deviation(n: int, mean: torch.Tensor, variance: torch.Tensor, frame: Frame, setting: Setting) -> torch.Tensor:
     """Return what standardised weights are divided by (d,); columns constant up to rounding keep their scale."""
     if not setting.standardize:
-        return 1.0 / frame.scale
+        return (1.0 / frame.scale).to(setting.device)
     eps = torch.finfo(torch.float64).eps
     constant = variance <= n * eps * variance + (n * mean * eps) ** 2
     return torch.where(constant, 1.0, variance.sqrt())
