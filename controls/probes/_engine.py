@@ -12,8 +12,7 @@ import torch
 from controls.core.errors import ControlsWarning, InputError
 from controls.core.trainer import Output, Split
 from controls.probes._logistic import ABSENT, Targets, fit_columns, make_targets
-from controls.probes._rows import Frame
-from controls.probes._space import Setting, Space, Spaces, as_device, space_of_all
+from controls.probes._space import Setting, Space, as_device, space_of_all, spaces
 
 if TYPE_CHECKING:
     from controls.probes.linear import LogisticProbe, RidgeProbe
@@ -28,8 +27,8 @@ class LogisticEngine:
 
     def __init__(self, probe: LogisticProbe, activations: np.ndarray, splits: Sequence[Split], n_classes: int) -> None:
         self._probe, self._n_classes = probe, n_classes
-        self._setting = _logistic_setting(probe, n_classes, _dtype(probe, activations))
-        self._spaces = Spaces(activations, splits, self._setting)
+        self._setting = _logistic_setting(probe, n_classes, _dtype(probe.dtype, activations))
+        self._spaces = spaces(activations, splits, self._setting)
 
     @property
     def tolerance(self) -> float:
@@ -52,8 +51,8 @@ class RidgeEngine:
 
     def __init__(self, probe: RidgeProbe, activations: np.ndarray, splits: Sequence[Split], n_classes: int) -> None:
         self._n_classes = n_classes
-        self._setting = _ridge_setting(probe, _dtype(probe, activations))
-        self._spaces = Spaces(activations, splits, self._setting)
+        self._setting = _ridge_setting(probe, _dtype(probe.dtype, activations))
+        self._spaces = spaces(activations, splits, self._setting)
 
     @property
     def tolerance(self) -> float:
@@ -75,11 +74,11 @@ class RidgeEngine:
         return _output(_barred(scores, hot), needs, self._setting.dtype)
 
 
-def _dtype(probe: LogisticProbe | RidgeProbe, activations: np.ndarray) -> torch.dtype:
-    """Return the dtype of products: the probe's, else that of the activations."""
-    if probe.dtype is None:
+def _dtype(named: str | None, activations: np.ndarray) -> torch.dtype:
+    """Return the dtype of products: the one named, else that of the activations."""
+    if named is None:
         return torch.float32 if activations.dtype.itemsize <= 4 else torch.float64
-    return getattr(torch, probe.dtype)
+    return getattr(torch, named)
 
 
 def _logistic_setting(probe: LogisticProbe, n_classes: int, dtype: torch.dtype) -> Setting:
@@ -153,24 +152,16 @@ def fit_logistic(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return coefficients (K, d) and intercepts (K,) of one column of codes (n,), fitted to all rows in float64."""
     setting = _logistic_setting(probe, n_classes, torch.float64)
-    space, frame = space_of_all(X, setting)
+    space = space_of_all(X, setting)
     column = torch.from_numpy(codes[:, None]).to(setting.device)
     point = _solve(space, make_targets(column, n_classes, torch.float64), probe)
-    return _in_features(space, frame, point[:, :, 0])
+    return space.in_features(point[:, :, 0])
 
 
 def fit_ridge(probe: RidgeProbe, X: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return coefficients (B, d) and intercepts (B,) of targets (n, B), fitted to all rows in float64."""
     setting = _ridge_setting(probe, torch.float64)
-    space, frame = space_of_all(X, setting)
+    space = space_of_all(X, setting)
     point, mean = _ridge(space, torch.from_numpy(np.array(targets)).to(setting.device), torch.float64)
-    coef, intercept = _in_features(space, frame, point)
+    coef, intercept = space.in_features(point)
     return coef, intercept + mean.cpu().numpy()
-
-
-def _in_features(space: Space, frame: Frame, point: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return coefficients (B, d) and intercepts (B,) on raw features, of points (r+1, B)."""
-    weights, shift = space.lift(point)
-    weights = weights if space.back is None else space.back @ weights
-    coef = weights.cpu() / frame.scale[:, None]
-    return coef.T.numpy().copy(), (shift.cpu() - frame.centre @ coef).numpy()

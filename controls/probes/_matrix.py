@@ -49,6 +49,19 @@ def _linear(packed: torch.Tensor, block: torch.Tensor, shift: torch.Tensor | Non
     return functional.linear(packed, weight, bias).to_dense()
 
 
+class Diagonal:
+    """A diagonal matrix to multiply by blocks, which are scaled by row."""
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self._values = values[:, None]
+
+    def times(self, block: torch.Tensor) -> torch.Tensor:
+        """Return the matrix times a block (d, B)."""
+        return self._values * block
+
+    transposed_times = times
+
+
 class Stack:
     """Matrices on top of one another."""
 

@@ -21,6 +21,7 @@ from controls.probes._matrix import Matrix
 _CHUNK_BYTES = 1 << 24  # of float64, read at a time
 _SAMPLE = 255  # rows that the frame is made from
 _MOST_SCATTER = 4  # numbers in the scatter matrices of parts, for one in the rows
+_LEAST_ROWS = 16  # of a part without a scatter matrix, on average
 
 
 def read_rows(activations: np.ndarray, rows: np.ndarray) -> torch.Tensor:
@@ -63,7 +64,7 @@ def make_frame(activations: np.ndarray, rows: np.ndarray) -> Frame:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """The number, mean (d,) and scatter matrix (d, d) about the mean of some rows, in float64."""
+    """The number, mean (d,) and scatter matrix (d, d) about the mean of some rows, or its diagonal, in float64."""
 
     n: int
     mean: torch.Tensor
@@ -73,16 +74,24 @@ class Moments:
         """Return the moments of both."""
         n = self.n + other.n
         apart = other.mean - self.mean
-        scatter = self.scatter + other.scatter
-        scatter.addr_(apart, apart, alpha=self.n * other.n / n)
+        scatter, weight = self.scatter + other.scatter, self.n * other.n / n
+        if scatter.ndim == 2:
+            scatter.addr_(apart, apart, alpha=weight)
+        else:
+            scatter.addcmul_(apart, apart, value=weight)
         return Moments(n, self.mean + apart * (other.n / n), scatter)
 
+    @property
+    def variance(self) -> torch.Tensor:
+        """The variance of each column (d,)."""
+        return (self.scatter.diagonal() if self.scatter.ndim == 2 else self.scatter) / self.n
 
-def moments(rows: torch.Tensor) -> Moments:
-    """Return the moments of rows (m, d)."""
+
+def moments(rows: torch.Tensor, *, crossed: bool = True) -> Moments:
+    """Return the moments of rows (m, d); of their scatter matrix the diagonal alone, unless ``crossed``."""
     centred = rows.clone()
     mean = centre_(centred)
-    return Moments(len(rows), mean, centred.T @ centred)
+    return Moments(len(rows), mean, centred.T @ centred if crossed else centred.square_().sum(0))
 
 
 def centre_(rows: torch.Tensor) -> torch.Tensor:
@@ -103,21 +112,29 @@ class Part:
     moments: Moments
 
 
-def make_part(
-    activations: np.ndarray, rows: np.ndarray, frame: Frame, dtype: torch.dtype, device: torch.device
-) -> Part:
-    """Return a part; its moments are those of the rows as rounded to ``dtype``. Time O(m d²)."""
+@dataclass(frozen=True)
+class Reading:
+    """How rows are read: standardised or not; dtype and device; whether scatter matrices are needed, or variances."""
+
+    standardize: bool
+    dtype: torch.dtype
+    device: torch.device
+    crossed: bool = True
+
+
+def make_part(activations: np.ndarray, rows: np.ndarray, frame: Frame, reading: Reading) -> Part:
+    """Return a part; its moments are those of the rows as rounded to the dtype. Time O(m d²), or O(m d)."""
     d = activations.shape[1]
-    values = torch.empty(len(rows), d, dtype=dtype)
+    values = torch.empty(len(rows), d, dtype=reading.dtype)
     found, start = None, 0
     for chunk in _chunks(rows, d):
         part = values[start : start + len(chunk)]
         part.copy_(frame.apply(read_rows(activations, chunk)))
-        more = moments(part.to(device, torch.float64))
+        more = moments(part.to(reading.device, torch.float64), crossed=reading.crossed)
         found, start = more if found is None else found.merge(more), start + len(chunk)
     if found is None:
-        found = moments(torch.zeros(1, d, dtype=torch.float64, device=device))
-    return Part(rows, Matrix(values.to(device)), found)
+        found = moments(torch.zeros(1, d, dtype=torch.float64, device=reading.device), crossed=reading.crossed)
+    return Part(rows, Matrix(values.to(reading.device)), found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +146,14 @@ class Grouping:
     test: tuple[tuple[int, ...], ...]
 
 
-def shared_parts(splits: Sequence[Split], shape: tuple[int, int]) -> Grouping | None:
+def shared_parts(splits: Sequence[Split], shape: tuple[int, int], *, crossed: bool = True) -> Grouping | None:
     """Return the parts that folds share; None where sharing does not pay.
 
     It does not where a fold names a row twice, or where parts are so many or so small that their
-    scatter matrices would outweigh the rows.
+    scatter matrices would outweigh the rows; or, without those, that products of them are slow.
     """
     n, d = shape
+    least = d / _MOST_SCATTER if crossed else _LEAST_ROWS
     if any(len(np.unique(rows)) < len(rows) for split in splits for rows in split):
         return None
     member = np.zeros((n, 2 * len(splits)), dtype=bool)
@@ -144,7 +162,7 @@ def shared_parts(splits: Sequence[Split], shape: tuple[int, int]) -> Grouping | 
             member[rows, 2 * k + side] = True
     used = np.flatnonzero(member.any(axis=1))
     patterns, part_of = np.unique(member[used], axis=0, return_inverse=True)
-    if len(patterns) * d > _MOST_SCATTER * len(used):
+    if len(patterns) * least > len(used):
         return None
     order = np.argsort(part_of.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(part_of.ravel()))[:-1]
@@ -155,11 +173,8 @@ def shared_parts(splits: Sequence[Split], shape: tuple[int, int]) -> Grouping | 
 class Parts:
     """The parts that folds share, each read when first needed and then kept."""
 
-    def __init__(
-        self, activations: np.ndarray, grouping: Grouping, frame: Frame, dtype: torch.dtype, device: torch.device
-    ) -> None:
-        self._activations, self._grouping, self._frame = activations, grouping, frame
-        self._dtype, self._device = dtype, device
+    def __init__(self, activations: np.ndarray, grouping: Grouping, frame: Frame, reading: Reading) -> None:
+        self._activations, self._grouping, self._frame, self._reading = activations, grouping, frame, reading
         self._made: dict[int, Part] = {}
 
     def fold(self, k: int) -> tuple[list[Part], list[Part]]:
@@ -169,5 +184,5 @@ class Parts:
     def _part(self, i: int) -> Part:
         if i not in self._made:
             rows = self._grouping.rows[i]
-            self._made[i] = make_part(self._activations, rows, self._frame, self._dtype, self._device)
+            self._made[i] = make_part(self._activations, rows, self._frame, self._reading)
         return self._made[i]

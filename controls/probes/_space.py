@@ -11,17 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial
 
 import numpy as np
 import torch
 
 from controls.core.errors import InputError
 from controls.core.trainer import Split
+from controls.probes._folds import Fold, Folds, fold_of_all
 from controls.probes._matrix import Matrix, Stack
-from controls.probes._rows import Frame, Moments, Part, Parts, centre_, make_frame, make_part, read_rows, shared_parts
-
-_KEPT_BYTES = 1 << 30  # what the folds of one engine may hold of their own before only the latest is kept
+from controls.probes._rows import Reading
 
 
 @dataclass(frozen=True)
@@ -34,29 +33,42 @@ class Setting:
     dtype: torch.dtype
     device: torch.device
 
+    @property
+    def reading(self) -> Reading:
+        """How rows are read."""
+        return Reading(self.standardize, self.dtype, self.device)
+
 
 @dataclass(frozen=True, eq=False)
 class Space:
     """One fold. Points u are (r+1, B): whitened weights, and the intercept scaled to unit curvature.
 
-    ``mean`` (r,), ``whitening`` W (r, r) and ``penalty`` λ D² (r,) are of the columns of ``train`` and
-    ``test``; ``back`` (d, r) maps weights on them to weights in the frame, None where they are the same.
+    ``whitening`` W (r, r) and ``penalty`` λ D² (r,) are of the fold's columns.
     """
 
-    train: Stack
-    test: Stack
-    train_rows: np.ndarray
-    test_order: np.ndarray  # places of the fold's test rows among those of ``test``
-    mean: torch.Tensor
+    fold: Fold
     whitening: Matrix
     penalty: torch.Tensor
     intercept: float
-    back: torch.Tensor | None = None
+
+    @property
+    def train(self) -> Stack:
+        """The training rows."""
+        return self.fold.train
+
+    @property
+    def train_rows(self) -> np.ndarray:
+        """Which rows of the activations these are, in order."""
+        return self.fold.train_rows
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """The mean of the training rows (r,)."""
+        return self.fold.mean
 
     def to(self, dtype: torch.dtype) -> Space:
         """Return the space for blocks of a dtype; rows and whitening stay as they are."""
-        small = {name: getattr(self, name).to(dtype) for name in ("mean", "penalty")}
-        return replace(self, **small)
+        return replace(self, fold=self.fold.to(dtype), penalty=self.penalty.to(dtype))
 
     def lift(self, point: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the weights (r, B) of points (r+1, B), and what they add to every row's logit (B,)."""
@@ -69,111 +81,39 @@ class Space:
         With ``weights`` (r, B), the penalty's is added.
         """
         total = residual.sum(0)
-        pulled = self.train.transposed_times(residual).addr_(self.mean, total, alpha=-1)
+        pulled = self.fold.pull(residual, total)
         if weights is not None:
             pulled.addcmul_(self.penalty[:, None], weights)
         return torch.cat([self.whitening.transposed_times(pulled), (self.intercept * total)[None]])
 
     def predict(self, point: torch.Tensor) -> torch.Tensor:
         """Return the logits of the test rows (m, B), in the fold's order."""
-        return self.test.times(*self.lift(point))[self.test_order]
+        return self.fold.predict(*self.lift(point))
+
+    def in_features(self, point: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return coefficients (B, d) and intercepts (B,) on raw features, of points (r+1, B)."""
+        return self.fold.in_features(*self.lift(point))
 
 
-class Spaces:
-    """The spaces of a set of folds, each made when first asked for; kept where all fit in memory."""
-
-    def __init__(self, activations: np.ndarray, splits: Sequence[Split], setting: Setting) -> None:
-        self._activations, self._splits, self._setting = activations, splits, setting
-        self._frame = make_frame(activations, np.unique(np.concatenate([rows for pair in splits for rows in pair])))
-        tall = all(len(train) >= activations.shape[1] for train, _ in splits)
-        grouping = shared_parts(splits, activations.shape) if tall else None
-        self._parts = grouping and Parts(activations, grouping, self._frame, setting.dtype, setting.device)
-        numbers = sum(_numbers(split, activations.shape[1], shared=grouping is not None) for split in splits)
-        self._keep_all = numbers * setting.dtype.itemsize <= _KEPT_BYTES
-        self._made: dict[int, Space] = {}
-
-    def __getitem__(self, k: int) -> Space:
-        if k not in self._made:
-            if not self._keep_all:
-                self._made.clear()
-            self._made[k] = self._make(k)
-        return self._made[k]
-
-    def _make(self, k: int) -> Space:
-        if self._parts:
-            train, test = self._parts.fold(k)
-            return _tall(train, test, self._splits[k], self._frame, self._setting)
-        return replace(_alone(self._activations, self._splits[k], self._frame, self._setting), back=None)
+def spaces(activations: np.ndarray, splits: Sequence[Split], setting: Setting) -> Folds[Space]:
+    """Return the space of each fold."""
+    return Folds(activations, splits, setting.reading, partial(_space, setting))
 
 
-def _numbers(split: Split, d: int, *, shared: bool) -> int:
-    """Return how many numbers a fold's space holds of its own."""
-    r = min(d, len(split[0]))
-    return r * r + (0 if shared else 2 * r * (len(split[0]) + len(split[1])))
+def space_of_all(activations: np.ndarray, setting: Setting) -> Space:
+    """Return the space of all rows."""
+    return _space(setting, *fold_of_all(activations, setting.reading))
 
 
-def space_of_all(activations: np.ndarray, setting: Setting) -> tuple[Space, Frame]:
-    """Return the space of all rows, with ``back``, and the frame it is in."""
-    split = np.arange(activations.shape[0]), np.arange(0)
-    frame = make_frame(activations, split[0])
-    return _alone(activations, split, frame, setting), frame
-
-
-def _alone(activations: np.ndarray, split: Split, frame: Frame, setting: Setting) -> Space:
-    """Return the space of a fold that shares no rows with others."""
-    if len(split[0]) < activations.shape[1]:
-        train, test = (frame.apply(read_rows(activations, rows)).to(setting.device) for rows in split)
-        return _wide(train, test, split, frame, setting)
-    train, test = ([make_part(activations, rows, frame, setting.dtype, setting.device)] for rows in split)
-    return _tall(train, test, split, frame, setting)
-
-
-def _tall(train: Sequence[Part], test: Sequence[Part], split: Split, frame: Frame, setting: Setting) -> Space:
-    """Return the space of a fold with at least as many training rows as features. Time O(d³) besides its parts."""
-    found = reduce(Moments.merge, (part.moments for part in train))
-    deviation = _deviation(found.n, found.mean, found.scatter.diagonal() / found.n, frame, setting)
-    whitening = _whitening(found.scatter / deviation / deviation[:, None], setting) / deviation[:, None]
+def _space(setting: Setting, fold: Fold, scatter: torch.Tensor) -> Space:
+    """Return the space of a fold, given the scatter matrix (r, r) of its standardised rows. Time O(r³)."""
+    whitening = _whitening(scatter, setting) / fold.deviation[:, None]
     return Space(
-        train=Stack([part.matrix for part in train]),
-        test=Stack([part.matrix for part in test]),
-        train_rows=np.concatenate([part.rows for part in train]),
-        test_order=_places(split[1], [part.rows for part in test]),
-        mean=found.mean.to(setting.dtype),
+        fold=fold.to(setting.dtype),
         whitening=Matrix(whitening.to(setting.dtype)),
-        penalty=(setting.strength * deviation.square()).to(setting.dtype),
-        intercept=(setting.curvature * found.n) ** -0.5,
+        penalty=(setting.strength * fold.deviation.square()).to(setting.dtype),
+        intercept=(setting.curvature * fold.train.n) ** -0.5,
     )
-
-
-def _wide(train: torch.Tensor, test: torch.Tensor, split: Split, frame: Frame, setting: Setting) -> Space:
-    """Return the space of a fold with fewer training rows (n, d) than features, in the span of those rows.
-
-    L2-penalised weights lie there, so nothing is lost. Time O(n² d).
-    """
-    n, mean = len(train), centre_(train)
-    deviation = _deviation(n, mean, train.square().mean(0), frame, setting)
-    back = torch.linalg.qr((train / deviation).T).Q / deviation[:, None]
-    train, shift = train @ back, mean @ back
-    return Space(
-        train=Stack([Matrix((train + shift).to(setting.dtype))]),
-        test=Stack([Matrix((test @ back).to(setting.dtype))]),
-        train_rows=split[0],
-        test_order=np.arange(len(split[1])),
-        mean=shift.to(setting.dtype),
-        whitening=Matrix(_whitening(train.T @ train, setting).to(setting.dtype)),
-        penalty=torch.full((n,), setting.strength, dtype=setting.dtype, device=setting.device),
-        intercept=(setting.curvature * n) ** -0.5,
-        back=back,
-    )
-
-
-def _deviation(n: int, mean: torch.Tensor, variance: torch.Tensor, frame: Frame, setting: Setting) -> torch.Tensor:
-    """Return what standardised weights are divided by (d,); columns constant up to rounding keep their scale."""
-    if not setting.standardize:
-        return (1.0 / frame.scale).to(setting.device)
-    eps = torch.finfo(torch.float64).eps
-    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
-    return torch.where(constant, 1.0, variance.sqrt())
 
 
 def _whitening(scatter: torch.Tensor, setting: Setting) -> torch.Tensor:
@@ -192,13 +132,6 @@ def _factor(gram: torch.Tensor) -> torch.Tensor:
         lift = 10 * lift
         lower, info = torch.linalg.cholesky_ex(gram + lift.diag())
     return lower
-
-
-def _places(wanted: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Return where each wanted row is among the rows of the parts."""
-    rows = np.concatenate(parts)
-    order = np.argsort(rows, kind="stable")
-    return order[np.searchsorted(rows, wanted, sorter=order)]
 
 
 def as_device(name: str | None) -> torch.device:

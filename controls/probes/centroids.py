@@ -32,8 +32,9 @@ class MeanDifferenceProbe(BatchTrainer):
         as the field has it is that of raw activations.
     device : str, optional
         A torch device such as "cuda"; the CPU where None.
-    dtype : {"float64", "float32"}, default "float64"
-        What the matrix products per block use. What folds share is always computed in float64.
+    dtype : {"float64", "float32"}, optional
+        What the matrix products per block use; that of the activations where None (half precision
+        counts as float32). What folds share is always computed in float64.
 
     Raises
     ------
@@ -43,8 +44,8 @@ class MeanDifferenceProbe(BatchTrainer):
     Notes
     -----
     Per block of B columns: two matrix products, O((n + m) d B) for n training and m test rows (times
-    C for C > 2 classes). Memory: the folds' rows (only the latest fold's where they exceed 2 GiB). No
-    random numbers are used. Classes that a column's training rows lack are not predicted.
+    C for C > 2 classes). Memory: one copy of the rows for all folds (two layouts of it in float32 on
+    the CPU). No random numbers are used. Classes that a column's training rows lack are not predicted.
 
     References
     ----------
@@ -62,7 +63,7 @@ class MeanDifferenceProbe(BatchTrainer):
 
     standardize: bool = False
     device: str | None = None
-    dtype: Dtype = "float64"
+    dtype: Dtype | None = None
 
     def __post_init__(self) -> None:
         _check_common(self)
@@ -113,8 +114,9 @@ class LDAProbe(BatchTrainer):
         constant there keep their scale.
     device : str, optional
         A torch device such as "cuda"; the CPU where None.
-    dtype : {"float64", "float32"}, default "float64"
-        What the matrix products per block use. What folds share is always computed in float64.
+    dtype : {"float64", "float32"}, optional
+        What the matrix products per block use; that of the activations where None (half precision
+        counts as float32). What folds share is always computed in float64.
 
     Raises
     ------
@@ -124,9 +126,10 @@ class LDAProbe(BatchTrainer):
 
     Notes
     -----
-    Per fold, once: the axes of the total scatter, O(n d min(n, d)). Per block of B columns: two
-    matrix products, O((n + m) min(n, d) B) for n training and m test rows (times C for C > 2 classes).
-    Memory: the folds' rows (only the latest fold's where they exceed 2 GiB). No random numbers are used.
+    Once: O(n d²) for the scatter matrices of the rows that folds share, O(d³) per fold for their axes.
+    Per block of B columns: O((n + d) d B) (times C for C > 2 classes). Memory: one copy of the rows for
+    all folds (two layouts of it in float32 on the CPU), and d² numbers per fold. With fewer training
+    rows than features, each fold is reduced to its row space in O(n² d). No random numbers are used.
 
     Scores of more than two classes are those of scikit-learn up to a number per row that all classes
     share. Classes that a column's training rows lack get probability 0. Without shrinkage, a direction
@@ -151,7 +154,7 @@ class LDAProbe(BatchTrainer):
     shrinkage: float = 0.1
     standardize: bool = True
     device: str | None = None
-    dtype: Dtype = "float64"
+    dtype: Dtype | None = None
 
     def __post_init__(self) -> None:
         real_number(self.shrinkage, "shrinkage", low=0.0, high=1.0, open_ends=False)

@@ -85,6 +85,20 @@ def test_lda_without_shrinkage_does_not_mind_columns_twice(name):
         np.testing.assert_allclose(ours[:, b], model.predict_proba(plain[split[1]]), atol=1e-6)
 
 
+def test_lda_without_shrinkage_does_not_mind_scales():
+    X, codes, split, n_classes = ugly("four classes")  # scales from 1e-5 to 1e5
+    raw, standard = (
+        LDAProbe(shrinkage=0, standardize=standardize).engine(X, [split], "classification", n_classes)
+        for standardize in (False, True)
+    )
+    for needs in ("labels", "probabilities"):
+        a, b = (getattr(engine.predict(0, codes, needs), needs) for engine in (raw, standard))
+        np.testing.assert_allclose(a, b, atol=1e-9)
+    model = make_pipeline(StandardScaler(), lda(None)).fit(np.delete(X, [1, 3], 1)[split[0]], codes[split[0], 0])
+    theirs = model.predict_proba(np.delete(X, [1, 3], 1)[split[1]])
+    np.testing.assert_allclose(raw.predict(0, codes, "probabilities").probabilities[:, 0], theirs, atol=1e-6)
+
+
 def test_lda_direction_of_two_classes_is_that_of_least_squares():
     X, codes, _, _ = ugly("balanced")
     X = np.delete(X, [1, 3], axis=1)
@@ -148,6 +162,23 @@ def test_classes_that_do_not_vary_are_told_apart_by_what_they_do_not_vary_in():
     np.testing.assert_array_equal(engine.predict(0, codes[:, None], "labels").labels[:, 0], codes[60:])
     scores = engine.predict(0, codes[:, None], "scores").scores
     assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("shape", [(40, 3), (40, 50)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_that_are_all_the_same_leave_the_shares_of_the_classes(shape, dtype):
+    rng = stream(0, "constant")
+    X, codes, split = (
+        np.full(shape, 0.1, dtype=dtype),
+        rng.integers(0, 2, size=(40, 3)),
+        (np.arange(30), np.arange(30, 40)),
+    )
+    X[split[1]] = rng.normal(size=(10, shape[1]))
+    shares = codes[:30].mean(axis=0)
+    for probe in (LDAProbe(), LDAProbe(shrinkage=1.0), LDAProbe(standardize=False)):
+        scores = probe.engine(X, [split], "classification", 2).predict(0, codes, "scores").scores
+        np.testing.assert_allclose(scores, np.tile(np.log(shares / (1 - shares)), (10, 1)), rtol=1e-3)
+    assert (MeanDifferenceProbe().engine(X, [split], "classification", 2).predict(0, codes, "scores").scores == 0).all()
 
 
 def test_bad_parameters_and_problems_are_one_sentence():

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 import controls as ct
 from controls.core.errors import ControlsWarning, InputError, InputTypeError
 from controls.core.rng import stream
-from controls.probes import LogisticProbe, RidgeProbe, _space, findings, linear
+from controls.probes import LDAProbe, LogisticProbe, MeanDifferenceProbe, RidgeProbe, _folds, findings, linear
 
 DEVICES = [
     None,
@@ -299,7 +299,7 @@ def test_float32_scores_within_its_tolerance(n_classes):
     )
 
 
-@pytest.mark.parametrize("probe", [LogisticProbe(), RidgeProbe()])
+@pytest.mark.parametrize("probe", [LogisticProbe(), RidgeProbe(), LDAProbe(), MeanDifferenceProbe()])
 def test_folds_are_the_same_when_only_the_latest_is_kept(probe, monkeypatch):
     rng = stream(0, "folds")
     X = ugly_activations(90, 6, rng)
@@ -309,7 +309,7 @@ def test_folds_are_the_same_when_only_the_latest_is_kept(probe, monkeypatch):
     order = [0, 1, 2, 0, 2]
     kept = probe.engine(X, splits, "classification", 2)
     first = [kept.predict(k, codes, "scores").scores for k in order]
-    monkeypatch.setattr(_space, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(_folds, "_KEPT_BYTES", 0)
     latest = probe.engine(X, splits, "classification", 2)
     for k, scores in zip(order, first, strict=True):
         np.testing.assert_array_equal(latest.predict(k, codes, "scores").scores, scores)

@@ -13,7 +13,7 @@ import controls as ct
 from controls.core.errors import TrainerError
 from controls.core.rng import stream
 from controls.core.trainer import BatchTrainer
-from controls.probes import LogisticProbe, RidgeProbe
+from controls.probes import LDAProbe, LogisticProbe, MeanDifferenceProbe, RidgeProbe
 from controls.probes._matrix import Matrix, Stack
 from controls.probes._rows import Moments, make_frame, moments, shared_parts
 from controls.runner.plan import default_block
@@ -31,6 +31,13 @@ def test_merged_moments_are_those_of_all_rows():
     assert merged.n == 341
     np.testing.assert_allclose(merged.mean, rows.mean(axis=0), rtol=1e-13)
     np.testing.assert_allclose(merged.scatter, np.cov(rows.T, ddof=0) * 341, rtol=1e-9, atol=1e-9 * rows.var() * 341)
+
+
+def test_merged_variances_are_those_of_merged_scatter_matrices():
+    parts = [torch.from_numpy(stream(0, "variances").normal(size=(size, 5)) + size) for size in (40, 1, 300)]
+    full, slim = (reduce(Moments.merge, (moments(p, crossed=crossed) for p in parts)) for crossed in (True, False))
+    assert slim.scatter.shape == (5,)
+    np.testing.assert_allclose(slim.variance, full.variance, rtol=1e-12)
 
 
 def test_kfold_shares_one_part_a_fold():
@@ -54,7 +61,17 @@ def test_folds_that_do_not_share(splits, d):
     assert shared_parts(splits, (60, d)) is None
 
 
-@pytest.mark.parametrize("probe", [RidgeProbe(), LogisticProbe()])
+@pytest.mark.parametrize(
+    ("splitter", "shares"),
+    [(KFold(4), True), (KFold(20), False), (ShuffleSplit(30, random_state=0), False)],
+)
+def test_folds_share_wide_rows_where_variances_are_enough(splitter, shares):
+    splits = splits_of(splitter, 80)
+    assert shared_parts(splits, (80, 5000)) is None
+    assert (shared_parts(splits, (80, 5000), crossed=False) is not None) == shares
+
+
+@pytest.mark.parametrize("probe", [RidgeProbe(), LogisticProbe(), LDAProbe(), MeanDifferenceProbe(standardize=True)])
 @pytest.mark.parametrize(
     "splitter", [KFold(4, shuffle=True, random_state=1), ShuffleSplit(3, train_size=0.5, test_size=0.2, random_state=1)]
 )
@@ -106,7 +123,7 @@ def test_products_use_the_dtype_of_the_activations(kind, expected):
     rng = stream(0, "dtype")
     X = rng.normal(size=(90, 4)).astype(kind)
     split, codes = [(np.arange(60), np.arange(60, 90))], rng.integers(0, 2, size=(90, 3))
-    for probe in (RidgeProbe, LogisticProbe):
+    for probe in (RidgeProbe, LogisticProbe, LDAProbe, MeanDifferenceProbe):
         default = probe().engine(X, split, "classification", 2)
         named = probe(dtype={"f4": "float32", "f8": "float64"}[expected]).engine(X, split, "classification", 2)
         assert default.tolerance == named.tolerance
