@@ -26,7 +26,7 @@ def in_order(
     Parameters
     ----------
     function : callable
-        Must be picklable by cloudpickle for backends of processes.
+        Must be picklable by cloudpickle for backends of processes, which joblib brings along.
     tasks : iterable
         Read as workers become free.
     n_jobs : int or None
@@ -52,13 +52,14 @@ def in_order(
 
 
 def _by_joblib(function: Callable[[Task], Done], tasks: Iterator[Task], n_jobs: int | None, workers: int) -> Any:
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, wrap_non_picklable_objects
 
     try:
         streaming = Parallel(n_jobs=n_jobs, return_as="generator")
     except ValueError:  # not every backend returns results as they come
+        carried = wrap_non_picklable_objects(function)  # nor do all of these send functions made within functions
         while chunk := list(islice(tasks, _CHUNKS * workers)):
-            yield from Parallel(n_jobs=n_jobs)(delayed(function)(task) for task in chunk)
+            yield from Parallel(n_jobs=n_jobs)(delayed(carried)(task) for task in chunk)
         return
     yield from streaming(delayed(function)(task) for task in tasks)
 
