@@ -91,9 +91,8 @@ def _text_of(text_or_path: str | Path) -> tuple[str, str]:
     if not isinstance(text_or_path, (str, os.PathLike)):
         raise InputTypeError(f"text_or_path must be JSON text or a path, got {type(text_or_path).__name__}.")
     path = Path(text_or_path)
-    if path.is_dir():
-        path = path / "result.json"
     try:
+        path = path / "result.json" if path.is_dir() else path
         return path.read_text(encoding="utf-8"), f"the file {str(path)!r}"
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(
