@@ -160,6 +160,7 @@ def run_study(
     from controls.study_file import judge, reports, run, show
     from controls.study_file.progress import bar
 
+    reports.check_places(junit=junit, summary=summary, parquet=parquet)
     overrides = {} if draws is None else {"draws": draws}
     with bar() as progress:
         done = run.run(study, out, overrides=overrides, imports=not no_import, n_jobs=jobs, progress=progress)

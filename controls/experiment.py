@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from controls.core.control import Control
-from controls.core.errors import InputError, unknown_name
+from controls.core.errors import InputError, InputTypeError, unknown_name
 from controls.core.problem import Problem
 from controls.core.result import Result, Sweep
 from controls.core.study import Study
@@ -127,7 +127,7 @@ def measure(
         block=block,
         key=key,
     )
-    check_means(n_jobs, progress)
+    check_means(n_jobs, progress, title)
     prepared = prepare(study, problem)
     with opened(store) as kept:
         return _run(prepared, Means(n_jobs, progress, remember(prepared, kept, title)), title)[0]
@@ -186,11 +186,9 @@ def sweep(
     require_problem(problem)
     if not problem.sites:
         raise InputError("activations must be a mapping of named sites for a sweep, got one array; use ct.measure.")
-    names = tuple(problem.sites if sites is None else [sites] if isinstance(sites, str) else sites)
-    if not names:
-        raise InputError(f"sites must name at least one of {', '.join(problem.sites)}, got none.")
+    names = _names_of(sites, problem)
     study = _study(trainer, controls, settings)
-    check_means(n_jobs, progress)
+    check_means(n_jobs, progress, title)
     prepared = {name: prepare(study, problem.at(name)) for name in names}
     results: dict[str, Result] = {}
     runs: list[tuple[Run, Plan]] = []
@@ -205,6 +203,18 @@ def sweep(
             for position, comparison in enumerate(results[names[0]].comparisons)
         }
         return keep(Sweep(title, results, adjusted, study.alpha), remember_sweep(kept, title), SWEEP)
+
+
+def _names_of(sites: Any, problem: Problem) -> tuple[str, ...]:
+    """Return the names of the sites to sweep over."""
+    if not isinstance(sites, Iterable | None):
+        raise InputTypeError(f"sites must be names of sites, got {sites!r}.")
+    names = tuple(problem.sites if sites is None else [sites] if isinstance(sites, str) else sites)
+    if not names:
+        raise InputError(f"sites must name at least one of {', '.join(problem.sites)}, got none.")
+    if len(set(names)) < len(names):
+        raise InputError(f"sites must differ from one another, got {', '.join(map(str, names))}.")
+    return names
 
 
 def _adjusted(names: Sequence[str], runs: list[tuple[Run, Plan]], position: int, study: Study) -> dict[str, float]:
@@ -241,14 +251,34 @@ def correct(results: Mapping[str, Result], method: str = "holm") -> dict[str, fl
     -------
     dict of claim names to adjusted p
     """
+    if not isinstance(results, Mapping):
+        raise InputTypeError(f"results must be a mapping of names to results, got {type(results).__name__}.")
     if not results:
         raise InputError("results must hold at least one result, got none.")
+    for name, result in results.items():
+        if not isinstance(result, Result):
+            hint = "; a sweep's are in its .results" if isinstance(result, Sweep) else ""
+            raise InputTypeError(
+                f"results must hold a Result of each claim, got {type(result).__name__} for {name!r}{hint}."
+            )
     p = np.array([max(comparison.claim_p for comparison in result.comparisons) for result in results.values()])
     return dict(zip(results, map(float, adjust(p, method)), strict=True))
 
 
-def plan(trainer: Any, problem: Problem, *, controls: Sequence[Control], **settings: Any) -> Plan:
-    """Return what :func:`measure` would run, with the p floors, before anything runs.
+def plan(
+    trainer: Any,
+    problem: Problem,
+    *,
+    controls: Sequence[Control],
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+    store: str | PathLike[str] | None = None,
+    title: str = "",
+    **settings: Any,
+) -> Plan:
+    """Return what the same call of :func:`measure` would run, with the p floors, before anything runs.
+
+    ``n_jobs``, ``progress``, ``store`` and ``title`` change nothing of a plan; no store is opened.
 
     Examples
     --------
@@ -258,6 +288,7 @@ def plan(trainer: Any, problem: Problem, *, controls: Sequence[Control], **setti
     RidgeProbe(), scored by accuracy on 2 folds of whole rows; 42 fits, label columns fitted together ...
     ShuffleLabels(): all 20 relabelings, p floor 0.05
     """
+    check_means(n_jobs, progress, title)
     return prepare(_study(trainer, controls, settings), problem).plan
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
@@ -101,4 +102,4 @@ def site_title(title: str, site: str) -> str:
 def _is_store_path(path: Any) -> bool:
     if isinstance(path, str) and path.lstrip()[:1] in ("{", "["):
         return False
-    return isinstance(path, (str, PathLike)) and Path(path).is_file() and is_store(Path(path))
+    return isinstance(path, (str, PathLike)) and os.path.isfile(path) and is_store(Path(path))

@@ -96,6 +96,10 @@ class Problem:
         _set(self, "activations", sites if isinstance(given, Mapping) else sites[""])
         _set(self, "labels", None if self.labels is None else as_labels(self.labels, n))
         _set(self, "groups", _as_groups(self.groups, n))
+        if self.unit is not None and not isinstance(self.unit, str):
+            raise InputTypeError(
+                f"unit must be the name of a column in groups, got {type(self.unit).__name__}; give it in groups."
+            )
         if self.unit is not None and self.unit not in self.groups:
             raise unknown_name("unit", self.unit, self.groups, advice="Give its column in groups=.")
         _set(self, "_codes", {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, final
@@ -49,7 +49,7 @@ class Estimate:
     approximate: bool = False  # under about 20 units, or a target that is approximate by nature
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """The problem beside the draws of one control."""
 
@@ -143,7 +143,7 @@ class Reported:
 
 
 @final
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(Reported):
     """What a study found on a problem. Prints as a table; ``result["ShuffleLabels"]`` is one comparison."""
 
@@ -166,7 +166,11 @@ class Result(Reported):
         for comparison in self.comparisons:
             if control in (comparison.control, comparison.description):
                 return comparison
-        raise unknown_name("control", control, [comparison.control for comparison in self.comparisons])
+        raise unknown_name("control", control, self)
+
+    def __iter__(self) -> Iterator[str]:
+        """Go over the names of the controls, as over those of a mapping."""
+        return iter([comparison.control for comparison in self.comparisons])
 
     @property
     def selectivity(self) -> float:
@@ -175,7 +179,7 @@ class Result(Reported):
 
 
 @final
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sweep(Reported):
     """Results of one study at several sites (layers), with p-values corrected over the sites by max-T."""
 
@@ -189,3 +193,7 @@ class Sweep(Reported):
         if site not in self.results:
             raise unknown_name("site", site, self.results)
         return self.results[site]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go over the names of the sites, as over those of a mapping."""
+        return iter(self.results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from controls.core.control import Control
 from controls.core.errors import InputError, InputTypeError
 from controls.core.key import NoContent, content_key
-from controls.core.validate import one_of, real_number, whole_number
+from controls.core.validate import one_of, plain_text, real_number, whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,11 @@ class Study:
         whole_number(self.seed, "seed", low=0)
         real_number(self.alpha, "alpha", low=0.0, high=0.5)
         real_number(self.smallest_effect, "smallest_effect", low=0.0, high=float("inf"), open_ends=False)
+        if math.isinf(self.smallest_effect):
+            raise InputError("smallest_effect must be finite, got inf; no score could be that much above a control.")
         one_of(self.target, "target", ("fitted", "expected"))
+        if self.key is not None:
+            plain_text(self.key, "key")
 
     @property
     def content_key(self) -> str | None:

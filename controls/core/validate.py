@@ -229,6 +229,15 @@ def real_number(value: Any, name: str, *, low: float, high: float, open_ends: bo
     return float(value)
 
 
+def plain_text(value: Any, name: str) -> str:
+    """Return ``value`` if it is text that files can hold."""
+    if not isinstance(value, str):
+        raise InputTypeError(f"{name} must be text, got {value!r}.")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InputError(f"{name} must be text that UTF-8 can hold, got half of a surrogate pair; leave that out.")
+    return value
+
+
 def one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of the allowed words."""
     if value not in allowed:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,19 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file in one step: a reader, or a crash, finds the old file or the new one, never half of it."""
+    with _in_place_of(path) as temporary:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _in_place_of(path: Path) -> Iterator[Path]:
+    """Make a file beside the one that it may take the place of; one error sentence where that cannot be done."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            file.write(content)
-        os.replace(temporary, path)
+        temporary.touch(exist_ok=False)
+        yield temporary
     except OSError as error:
         raise InputError(
             f"{str(path)!r} cannot be written ({error.strerror or error}); give a place where files can be written."
@@ -69,15 +77,22 @@ def write_bytes(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)  # still there only where writing or replacing failed
 
 
+def check_place(path: Path) -> None:
+    """Refuse a place where no file can be written, before there is anything to write there."""
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} cannot be written (it is a folder); name a file in it.")
+    with _in_place_of(path):
+        pass
+
+
 def _text_of(text_or_path: str | Path) -> tuple[str, str]:
     if isinstance(text_or_path, str) and text_or_path.lstrip()[:1] in ("{", "["):
         return text_or_path, "the text"
     if not isinstance(text_or_path, (str, os.PathLike)):
         raise InputTypeError(f"text_or_path must be JSON text or a path, got {type(text_or_path).__name__}.")
     path = Path(text_or_path)
-    if path.is_dir():
-        path = path / "result.json"
     try:
+        path = path / "result.json" if path.is_dir() else path
         return path.read_text(encoding="utf-8"), f"the file {str(path)!r}"
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(

@@ -127,6 +127,7 @@ def _comparison(part: ComparisonView) -> Iterator[str]:
     yield f"  - Destroys: {_listed(part.destroys)}\n"
     yield f"  - {kind}: {markdown(part.null)}\n"
     yield from (f"  - Caveat: {markdown(caveat)}\n" for caveat in part.caveats)
+    yield from (f"  - Failure of the trainer: {markdown(line)}\n" for line in part.failures)
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -96,7 +96,7 @@ def as_parquet(results: Records, path: str | Path, *, table: str = "draws") -> P
     if table not in _TABLES:
         raise unknown_name("table", table, _TABLES)
     schema, rows = _TABLES[table]
-    polars = _polars()
+    polars = require_polars()
     types = {name: getattr(polars, kind) for name, kind in schema.items()}
     columns: dict[str, list[Any]] = {name: [] for name in schema}
     for claim in all_claims(results):
@@ -149,7 +149,8 @@ def _held(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _polars() -> Any:
+def require_polars() -> Any:
+    """Return polars; one sentence where it is not installed."""
     try:
         import polars
     except ImportError:

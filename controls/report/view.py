@@ -50,6 +50,7 @@ class ComparisonView:
     description: str
     level: str
     is_ensemble: bool
+    inference: str
     reason: str
     p: str
     preserves: tuple[str, ...]
@@ -58,6 +59,7 @@ class ComparisonView:
     licenses: str
     licensed: bool
     caveats: tuple[str, ...]
+    failures: tuple[str, ...]
     figures: Facts
     integrity: Facts
 
@@ -174,6 +176,7 @@ def _comparison_view(result: Result, comparison: Comparison, anchor: str) -> Com
         description=comparison.description,
         level=comparison.level,
         is_ensemble=words.is_ensemble(comparison),
+        inference=words.inference_words(comparison),
         reason=words.sentence(comparison.reason),
         p=words.p_long(comparison),
         preserves=comparison.preserves,
@@ -182,6 +185,7 @@ def _comparison_view(result: Result, comparison: Comparison, anchor: str) -> Com
         licenses=comparison.licenses,
         licensed=comparison.licensed,
         caveats=comparison.caveats,
+        failures=words.failure_lines(comparison),
         figures=_figures(result, comparison),
         integrity=tuple((name, _figure(value)) for name, value in comparison.integrity.items()),
     )
@@ -235,6 +239,7 @@ def _design(result: Result) -> Facts:
         ("Threads", str(origin.threads)),
         ("Started", origin.started),
         ("Took", duration(origin.seconds)),
+        ("Draws are kept in", origin.store or "no file: no store was named, or it could not be written"),
         ("Key of the study", origin.study_key or "none: a part of it has no content of its own"),
         ("Key of the data", origin.data_key),
         ("Versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),

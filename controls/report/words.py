@@ -28,6 +28,12 @@ CLAIMS = {
     ClaimVerdict.FAILS: "The claim fails",
     ClaimVerdict.UNDECIDED: "Undecided",
 }
+_INFERENCES = {
+    "exact": "Exact: under the null hypothesis, the problem and its draws are exchangeable.",
+    "ensemble": "Ensemble: the score is placed among draws of a stated ensemble.",
+    "paired": "Paired: under the null hypothesis, the two scores of each unit may be swapped.",
+}
+_SHOWN_WAYS, _SHOWN_DRAWS = 5, 10  # of failures
 _TONES = {
     Verdict.SELECTIVE: "good",
     Verdict.WORSE: "bad",
@@ -150,14 +156,38 @@ def effect_words(result: Result) -> str:
 
 
 def draws_words(comparison: Comparison) -> str:
-    """Return how many draws there were, and how many of them had no score."""
-    undefined = sum(math.isnan(score) for score in comparison.control_scores)
+    """Return how many draws there were, and how many of them failed or had no score."""
+    failed = len(comparison.failures)
+    undefined = sum(math.isnan(score) for score in comparison.control_scores) - failed
     if is_paired(comparison):
         return "one paired comparison" + (", without a defined score" if undefined else "")
     kind = "relabeling" if comparison.enumerated else "draw"
     plural = "" if comparison.draws == 1 else "s"
     what = f"{'all ' if comparison.enumerated else ''}{count(comparison.draws)} {kind}{plural}"
-    return what + (f", {count(undefined)} of them without a defined score" if undefined else "")
+    lost = [f"{count(failed)} on which the trainer failed"] if failed else []
+    lost += [f"{count(undefined)} without a defined score"] if undefined else []
+    return what + (f", {' and '.join(lost)}" if lost else "")
+
+
+def failure_lines(comparison: Comparison) -> tuple[str, ...]:
+    """Return how the trainer failed, a line for each way, the most frequent first, with its first draws."""
+    draws_by_way: dict[str, list[int]] = {}
+    for draw, way in comparison.failures:
+        draws_by_way.setdefault(way, []).append(draw)
+    ways = sorted(draws_by_way.items(), key=lambda item: -len(item[1]))
+    lines = [f"{_listed_draws(draws)}: {sentence(way)}" for way, draws in ways[:_SHOWN_WAYS]]
+    return (*lines, *([f"And in {count(len(ways) - _SHOWN_WAYS)} other ways."] if len(ways) > _SHOWN_WAYS else []))
+
+
+def _listed_draws(draws: Sequence[int]) -> str:
+    listed = ", ".join(map(str, draws[:_SHOWN_DRAWS]))
+    more = f" and {count(len(draws) - _SHOWN_DRAWS)} more" if len(draws) > _SHOWN_DRAWS else ""
+    return f"Draw{'' if len(draws) == 1 else 's'} {listed}{more}"
+
+
+def inference_words(comparison: Comparison) -> str:
+    """Return what the kind of inference rests on."""
+    return _INFERENCES[comparison.inference]
 
 
 def sentence(text: str) -> str:

@@ -52,7 +52,10 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
         )
     undefined = int(np.isnan(drawn.scores).sum()) - failed
     if undefined:
-        words.append(f"{undefined} draws had no defined score; they count as if they had beaten the observed one")
+        plural = "" if undefined == 1 else "s"
+        words.append(
+            f"{undefined} draw{plural} had no defined score, which counts as if it had beaten the observed one"
+        )
     return tuple(words)
 
 

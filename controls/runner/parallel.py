@@ -57,9 +57,9 @@ def _by_joblib(function: Callable[[Task], Done], tasks: Iterator[Task], n_jobs: 
     try:
         streaming = Parallel(n_jobs=n_jobs, return_as="generator")
     except ValueError:  # not every backend returns results as they come, and those pickle plainly
-        function = wrap_non_picklable_objects(function)
+        carried = wrap_non_picklable_objects(function)
         while chunk := list(islice(tasks, _CHUNKS * workers)):
-            yield from Parallel(n_jobs=n_jobs)(delayed(function)(task) for task in chunk)
+            yield from Parallel(n_jobs=n_jobs)(delayed(carried)(task) for task in chunk)
         return
     yield from streaming(delayed(function)(task) for task in tasks)
 

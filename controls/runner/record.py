@@ -12,6 +12,7 @@ import numpy as np
 from controls.core.errors import InputError, InputTypeError
 from controls.core.key import content_key
 from controls.core.result import Provenance, Result
+from controls.core.validate import plain_text
 from controls.runner.compare import compare_all
 from controls.runner.evaluate import Evaluator
 from controls.runner.execute import Means, Progress, Run, run_plan
@@ -23,11 +24,12 @@ from controls.stats.verdict import judge_claim
 _PACKAGES = ("controls", "numpy", "scipy", "scikit-learn", "torch")
 
 
-def check_means(n_jobs: int | None, progress: Progress | None) -> None:
-    """Refuse what cannot be the means of a run."""
+def check_means(n_jobs: int | None, progress: Progress | None, title: str = "") -> None:
+    """Refuse what cannot be the means of a run, or its title."""
+    plain_text(title, "title")
     if progress is not None and not callable(progress):
         raise InputTypeError(f"progress must be a function (done, total, what), got {progress!r}.")
-    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0):
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, (int, np.integer)) or n_jobs == 0):
         raise InputError(f"n_jobs must be a whole number other than 0, or None, got {n_jobs!r}.")
 
 

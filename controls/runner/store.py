@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from controls.core.errors import InputTypeError, StoreError
+from controls.core.validate import plain_text
 
 SCHEMA = 1
 _APPLICATION = 0x6374726C  # "ctrl", in the header of the file
@@ -72,6 +73,7 @@ class Store:
 
     def enter(self, title: str, settings: Mapping[str, Setting]) -> None:
         """Begin a study, or go on with one; refuse settings that differ from those it was begun with."""
+        plain_text(title, "title")
         known = json.dumps({name: [item.key, item.words] for name, item in settings.items()})
         try:
             with self._connection:
@@ -176,18 +178,22 @@ def _checked_path(path: Any) -> Path:
         path = Path(path)
     except TypeError:
         raise InputTypeError(f"store must be the path of a file, got {type(path).__name__}.") from None
-    if path.is_dir():
-        raise StoreError(f"store must be the path of a file, got the folder {str(path)!r}; name a file in it.")
     header = b""
     try:
+        if "\0" in str(path):
+            raise ValueError("embedded null byte")
+        if path.is_dir():
+            raise StoreError(f"store must be the path of a file, got the folder {str(path)!r}; name a file in it.")
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             with path.open("rb") as file:
                 header = file.read(len(_MAGIC))
-    except OSError as error:
+    except StoreError:
+        raise
+    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
         raise StoreError(
-            f"store must be a file that can be read and written, got {str(path)!r} ({error.strerror or error}); "
-            "name another place."
+            f"store must be a file that can be read and written, got {str(path)!r} "
+            f"({getattr(error, 'strerror', None) or error}); name another place."
         ) from error
     if header and header != _MAGIC:
         raise _foreign(path)

@@ -11,6 +11,7 @@ import numpy as np
 
 from controls.core.rng import stream
 from controls.runner.evaluate import Evaluator
+from controls.runner.parallel import one_thread
 from controls.runner.plan import PlannedControl
 from controls.runner.prepare import Prepared
 
@@ -24,23 +25,23 @@ class Estimate:
     timed: str
 
 
-def estimate(prepared: Prepared, n_jobs: int = 1) -> Estimate:
+def estimate(prepared: Prepared, n_jobs: int | None = None) -> Estimate:
     """Time the observed labels and one block of the largest control's draws; scale to the whole plan.
 
     Costs one evaluation of the problem and one of a block. Draws have a random stream of their own and
     are thrown away. Not counted: what intervals of target "expected" refit.
     """
-    from threadpoolctl import threadpool_limits
+    from joblib import effective_n_jobs
 
     evaluator, plan = prepared.evaluator, prepared.plan
     largest = max(plan.controls, key=lambda planned: (planned.blocks[0], planned.draws))
-    with nullcontext() if evaluator.batched else threadpool_limits(1):
+    with nullcontext() if evaluator.batched else one_thread():
         own = _seconds(evaluator, _observed(evaluator))
         start = time.perf_counter()
         size = _evaluate_block(evaluator, largest)
         block = time.perf_counter() - start
     draws = sum(planned.draws for planned in plan.controls)
-    shared = 1 if evaluator.batched else max(1, n_jobs)
+    shared = 1 if evaluator.batched else effective_n_jobs(n_jobs)  # type: ignore[arg-type] - None is fine
     what = f"{size} draw{'s' if size > 1 else ''} of {largest.control.name} in {block:.2g} s"
     return Estimate(own + block * draws / size / shared, f"timed on {what}")
 

@@ -10,6 +10,7 @@ from typing import Any
 from controls.report.escape import printable
 from controls.report.format import duration, probability
 from controls.runner.prepare import Prepared
+from controls.runner.record import check_means
 from controls.study_file.build import Task, build
 from controls.study_file.estimate import estimate
 from controls.study_file.names import importable
@@ -29,14 +30,15 @@ def preview(
     Data are read and everything is checked as ``run`` checks it. With ``timing``, the observed labels
     and one block of draws are fitted for each different kind of work, and thrown away.
     """
+    check_means(n_jobs, None)
     spec = read_spec(path, overrides)
     with importable(spec.folder, imports=imports):
         tasks = build(spec, imports=imports)
-        lines = [printable(spec.title), *_lines(tasks, timing, n_jobs or 1), *_floors(spec, tasks)]
+        lines = [printable(spec.title), *_lines(tasks, timing, n_jobs), *_floors(spec, tasks)]
     return "\n".join(lines)
 
 
-def _lines(tasks: tuple[Task, ...], timing: bool, n_jobs: int) -> Iterator[str]:
+def _lines(tasks: tuple[Task, ...], timing: bool, n_jobs: int | None) -> Iterator[str]:
     timed: dict[tuple[Any, ...], tuple[float, str]] = {}
     total = 0.0
     for task in tasks:

@@ -6,9 +6,19 @@ from pathlib import Path
 
 from controls import report
 from controls.core.errors import InputError
-from controls.report.files import write_text
+from controls.report.files import check_place, write_text
+from controls.report.parquet import require_polars
 from controls.study_file.run import Run
 from controls.study_file.show import save_report
+
+
+def check_places(*, junit: Path | None, summary: Path | None, parquet: Path | None) -> None:
+    """Refuse, before anything is measured, reports that could not be written afterwards."""
+    if parquet is not None:
+        require_polars()
+    for path in (junit, summary, parquet):
+        if path is not None:
+            check_place(path)
 
 
 def write(

@@ -14,6 +14,7 @@ from controls.core.result import Result, Sweep
 from controls.report import as_json
 from controls.report.files import write_text
 from controls.runner.execute import Progress
+from controls.runner.record import check_means
 from controls.study_file.build import build
 from controls.study_file.differences import differences
 from controls.study_file.judge import Judged, judge
@@ -68,6 +69,7 @@ def run(
     ControlsError
         Bad input, before anything is measured; or a trainer that failed.
     """
+    check_means(n_jobs, None)
     overrides = dict(overrides or {})
     spec = read_spec(path, overrides)
     folder = path.with_suffix(".run") if folder is None else folder

@@ -174,6 +174,7 @@ def build_ugly() -> Result:
         licenses=nasty,
         licensed=False,
         integrity={nasty: NAN},
+        failures=((0, nasty), (2, f"{nasty}\nsecond line")),
     )
     return build_result(
         comparison,
@@ -186,7 +187,9 @@ def build_ugly() -> Result:
         reason=nasty,
         smallest_effect=0.0,
         notes=(f"{nasty}: rows were taken as units",),
-        provenance=build_provenance(unit="rows", study_key=None, trainer=nasty, folds=nasty, n=3, n_units=3),
+        provenance=build_provenance(
+            unit="rows", study_key=None, trainer=nasty, folds=nasty, n=3, n_units=3, store=nasty
+        ),
     )
 
 

@@ -239,6 +239,22 @@ BAD: dict[str, tuple[Callable, type, str]] = {
         ct.InputError,
         "labels must be given for this scoring and these controls, got None",
     ),
+    "title no text": (lambda: attempt(title=3), ct.InputError, "title must be text, got 3"),
+    "title of half a pair": (lambda: attempt(title="\ud800"), ct.InputError, "title must be text that UTF-8 can hold"),
+    "key no text": (lambda: attempt(key=3), ct.InputError, "key must be text, got 3"),
+    "no end of an effect": (lambda: attempt(smallest_effect=np.inf), ct.InputError, "smallest_effect must be finite"),
+    "unit by its column": (
+        lambda: attempt(unit=GROUPS["document"]),
+        ct.InputError,
+        "unit must be the name of a column in groups, got ndarray",
+    ),
+    "store of a zero byte": (lambda: attempt(store="a\0b"), ct.StoreError, "store must be a file that can be read"),
+    "store of a long name": (lambda: attempt(store="x" * 5000), ct.StoreError, "store must be a file that can be read"),
+    "plan of no jobs": (
+        lambda: ct.plan(Counting(), ct.Problem(X, Y), controls=SHUFFLE, n_jobs=0),
+        ct.InputError,
+        "n_jobs must be a whole number other than 0",
+    ),
     "arrays for a problem": (
         lambda: ct.measure(Counting(), X, controls=SHUFFLE),
         ct.InputError,
@@ -264,6 +280,25 @@ def test_bad_input_is_refused_in_one_sentence_before_any_fit(name):
     assert said.endswith((".", "?"))
     assert "np." not in said
     assert Counting.fits == []
+
+
+def test_a_plan_is_had_by_the_same_call(tmp_path):
+    problem, settings = ct.Problem(X, Y), {"controls": SHUFFLE, "draws": 19, "cv": 3}
+    same = {"n_jobs": np.int64(1), "store": tmp_path / "run.db", "title": "a claim", "progress": print}
+    plan = ct.plan(LogisticRegression(), problem, **settings, **same)
+    assert not (tmp_path / "run.db").exists()
+    assert plan == ct.plan(LogisticRegression(), problem, **settings)
+    del same["progress"]
+    assert ct.measure(LogisticRegression(), problem, **settings, **same).provenance.plan == str(plan)
+
+
+def test_a_result_goes_over_the_names_by_which_it_is_asked():
+    result = attempt(controls=[*SHUFFLE, *WHOLE], groups={"document": np.arange(60) // 2}, y=np.arange(60) // 2 % 2)
+    assert list(result) == [comparison.control for comparison in result.comparisons]
+    assert all(result[name].control == name for name in result)
+    assert "no such control" not in result
+    assert {result: 1}[result] == 1
+    assert result != attempt()
 
 
 def test_the_counting_trainer_would_have_counted():

@@ -132,6 +132,47 @@ def test_text_says_every_verdict_reason_caveat_and_note(build: Any) -> None:
     assert flat.endswith("CLAIM FAILS. Because.")
 
 
+def failing(build: Any) -> Any:
+    """A comparison of 199 draws: 13 failed, in seven ways, and one more has no score."""
+    ways = [(draw, "fit failed with ValueError: no luck") for draw in (3, 5, 8, *range(100, 104))]
+    ways += [(20 + way, f"way {way}") for way in range(6)]
+    scores = build.comparison().control_scores.copy()
+    scores[[50, *(draw for draw, _ in ways)]] = np.nan
+    return build.comparison(control_scores=scores, failures=tuple(ways))
+
+
+def test_every_report_says_how_many_draws_failed(build: Any) -> None:
+    result, said = (
+        build.result(failing(build)),
+        "199 draws, 13 on which the trainer failed and 1 without a defined score",
+    )
+    for text in (report.as_text(result, width=200), visible_text(report.as_html(result)), report.as_junit(result)):
+        assert said in " ".join(text.split())
+    line = "Draws 3, 5, 8, 100, 101, 102, 103: Fit failed with ValueError: no luck."
+    for text in (visible_text(report.as_html(result)), report.as_markdown(result)):
+        assert line in text
+        assert "And in 2 other ways." in text
+
+
+def test_many_failures_of_one_kind_are_one_short_line(build: Any) -> None:
+    comparison = build.comparison(failures=tuple((draw, "no luck") for draw in range(40)))
+    assert words.failure_lines(comparison) == ("Draws 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 30 more: No luck.",)
+    assert words.failure_lines(build.comparison()) == ()
+
+
+@pytest.mark.parametrize(("inference", "said"), [("exact", "Exact"), ("ensemble", "Ensemble"), ("paired", "Paired")])
+def test_the_page_names_the_kind_of_inference(build: Any, inference: str, said: str) -> None:
+    text = visible_text(report.as_html(build.result(build.comparison(inference=inference))))
+    assert [f"{kind}: " in text for kind in ("Exact", "Ensemble", "Paired")].count(True) == 1
+    assert f"{said}: " in text
+
+
+def test_the_page_says_where_draws_are_kept(build: Any) -> None:
+    kept = build.result(provenance=build.provenance(store="runs/role.db"))
+    assert "Draws are kept in runs/role.db" in " ".join(visible_text(report.as_html(kept)).split())
+    assert "Draws are kept in no file" in " ".join(visible_text(report.as_html(build.result())).split())
+
+
 def test_rows_taken_as_units_are_said_where_the_score_is(build: Any) -> None:
     result = build.result(provenance=build.provenance(unit="rows", n=300, n_units=300))
     for shown in (report.as_text(result), report.as_html(result), report.as_html_fragment(result)):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import controls as ct
 from controls import report
 from controls.core.errors import ControlsError, InputError
 from controls.core.rng import stream
@@ -151,6 +152,12 @@ def test_a_crash_while_writing_leaves_the_old_file(build: Any, tmp_path: Path, m
         report.save_page(build.result(), path, "second")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a\0b", "nowhere"])
+def test_a_path_that_cannot_be_is_one_clear_error(path: str) -> None:
+    with pytest.raises(InputError, match="must be JSON text or the path of a file that can be read"):
+        ct.load(path)
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(build: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -167,6 +168,20 @@ def test_the_number_of_processes_does_not_change_a_bit():
     assert np.array_equal(one.drawn[0].deviations, two.drawn[0].deviations)
     assert np.array_equal(one.observed.fold_scores, two.observed.fold_scores)
     assert len(np.unique(one.drawn[0].scores)) > 1
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+def test_any_backend_of_joblib_gives_the_same_bits(backend):
+    problem, shift = world(), 1e-3
+
+    def fit(X, y):  # what pickle cannot send
+        return LogisticRegression().fit(X + shift, y)
+
+    one = run(fit, problem, [WITHIN], draws=9, cv=2, n_jobs=1)
+    with parallel_config(backend=backend):
+        two = run(fit, problem, [WITHIN], draws=9, cv=2, n_jobs=2)
+    assert np.array_equal(one.drawn[0].scores, two.drawn[0].scores)
+    assert np.array_equal(one.drawn[0].deviations, two.drawn[0].deviations)
 
 
 def test_the_same_seed_gives_the_same_result_and_another_seed_another():

@@ -157,3 +157,24 @@ def test_many_claims_are_corrected_by_their_weakest_control():
         ct.correct({})
     with pytest.raises(ct.InputError, match="method must be one of 'holm', 'bh', got 'bonferroni'"):
         ct.correct(results, "bonferroni")
+
+
+@pytest.mark.parametrize(
+    ("sites", "words"),
+    [(3, "sites must be names of sites, got 3"), (["a", "b", "a"], "sites must differ from one another, got a, b, a")],
+)
+def test_sites_that_cannot_be_swept_are_refused(sites, words):
+    with pytest.raises(ct.InputError, match=words):
+        ct.sweep(PROBE, layers(), controls=[SHUFFLE], sites=sites)
+
+
+def test_what_is_no_mapping_of_results_is_refused():
+    swept = ct.sweep(PROBE, layers(), controls=[SHUFFLE], draws=19)
+    for given, words in (
+        ([1], "results must be a mapping of names to results, got list"),
+        (swept["a"], "results must be a mapping of names to results, got Result"),
+        ({"all": swept}, "got Sweep for 'all'; a sweep's are in its .results"),
+    ):
+        with pytest.raises(ct.InputError, match=words):
+            ct.correct(given)
+    assert list(swept) == list("abcd")

@@ -239,6 +239,34 @@ def test_code_that_leaves_by_itself_is_not_read_as_a_verdict(surroundings, chang
     assert "own_exit fails with SystemExit: 0" in done.err
 
 
+@pytest.mark.parametrize("option", ["--junit", "--summary", "--parquet"])
+@pytest.mark.parametrize(("place", "words"), [("", "it is a folder"), ("acts.npy/x", "cannot be written")])
+def test_reports_that_could_not_be_written_are_refused_first(folder, start, option, place, words):
+    if option == "--parquet":
+        pytest.importorskip("polars")
+    done = start("run", folder / "study.toml", option, folder / place)
+    assert done.code == 3
+    assert words in done.err
+    assert done.out == ""
+    assert not (folder / "study.run").exists()
+
+
+def test_reports_that_lack_a_package_are_refused_first(folder, start, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    done = start("run", folder / "study.toml", "--parquet", folder / "x.parquet")
+    assert done.code == 3
+    assert 'pip install "controls[parquet]"' in done.err
+    assert not (folder / "study.run").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_no_jobs_at_all_are_refused_first(folder, start, command):
+    done = start(command, folder / "study.toml", "--jobs", 0)
+    assert done.code == 3
+    assert done.err == "controls: n_jobs must be a whole number other than 0, or None, got 0.\n"
+    assert not (folder / "study.run").exists()
+
+
 def test_commands_to_a_terminal_in_names_are_spelled_out(changed, start):
     study = changed(('title = "Role of names"', 'title = "a\\u001b[2Jb"'))
     for command in ("plan", "run"):
