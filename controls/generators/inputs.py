@@ -48,9 +48,13 @@ class InputBaseline(Control):
     (functions that return one number) are swapped by whole folds: five folds give no p under 1/32.
     Costs one evaluation, whatever the number of draws.
 
-    Folds share training units. Where neither side reads anything, their errors go together, and the
-    test raises false alarms up to twice as often as stated; where either reads something, or there is
-    a single split, it does not. Keep ``ShuffleLabels`` in the battery: the claim needs both.
+    Folds share training units. Where neither side reads anything, or both hardly do, their errors go
+    together, which swaps cannot see: p is too small, with false alarms of .08 to .14 at alpha .05 (most
+    for AUC and documents of unequal length), up to 2.8 times what is stated, and 95% intervals cover in
+    .89 to .91. Where both sides read equally much and plainly, or there is a single split, they come as
+    stated. So keep ``ShuffleLabels`` in the battery: beside an exact control on labels the verdict
+    needs both p to be small (counted: .03 where neither reads, up to .08 where both read a little);
+    without one, a caveat says so.
 
     The baseline has the trainer that it is given. That a richer one would read the labels from the
     input is not excluded; and codes, such as token ids, are no quantities: give a site that holds
@@ -59,6 +63,7 @@ class InputBaseline(Control):
     References
     ----------
     Hewitt and Liang (2019), arXiv 1909.03368, on probes that learn the task themselves.
+    Berger (1982), Multiparameter hypothesis testing and acceptance sampling, on nulls of several cases.
 
     Examples
     --------

@@ -48,13 +48,14 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
         draw, first = drawn.failures[0]
         words.append(
             f"the trainer failed, twice, on {failed} of {len(drawn.scores)} draws, which count as if they had beaten "
-            f"the observed score; the first was draw {draw}: {first}"
+            f"the observed score for p; mean and interval are those of the others; the first was draw {draw}: {first}"
         )
     undefined = int(np.isnan(drawn.scores).sum()) - failed
     if undefined:
         plural = "" if undefined == 1 else "s"
         words.append(
-            f"{undefined} draw{plural} had no defined score, which counts as if it had beaten the observed one"
+            f"{undefined} draw{plural} had no defined score, which counts as if it had beaten the observed one for p; "
+            "mean and interval are those of the others"
         )
     return tuple(words)
 

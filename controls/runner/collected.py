@@ -89,12 +89,13 @@ class Collected:
             self._count += int(fine.sum())
         self._shares = evaluation.shares if self.planned.paired else None
         self._append(evaluation.scores, part.failures)
-        self._keep(start, part)
+        # Before the block is kept: a run that goes on from a store gives up at the same draw, or finds the cause gone.
         if len(self._failures) == self.filled >= min(HOPELESS, self.planned.draws):
             raise TrainerError(
                 f"the trainer failed in each of the first {self.filled} draws of {self.planned.control.name}, twice; "
                 f"the first time {self._failures[0][1]}"
             )
+        self._keep(start, part)
 
     def _append(self, scores: np.ndarray, failures: tuple[tuple[int, str], ...]) -> None:
         self._scores[self.filled : self.filled + len(scores)] = scores

@@ -14,11 +14,11 @@ from controls.runner.caveats import find_caveats
 from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
 from controls.runner.execute import Run
-from controls.runner.paired import Pair, compare_pair
+from controls.runner.paired import Pair, beside_labels, compare_pair
 from controls.runner.plan import Plan, PlannedControl
 from controls.stats.interval import FEW_UNITS, bounds, estimate, least_error, level_reaching
 from controls.stats.pvalue import PValues, p_values, tie_tolerance
-from controls.stats.verdict import Evidence, judge, licensed
+from controls.stats.verdict import Evidence, judge, licensed, unscored
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def compare_all(study: Study, plan: Plan, run: Run, evaluator: Evaluator) -> tup
     for planned, drawn, deviations, name in zip(plan.controls, run.drawn, spread.controls, names, strict=True):
         selectivity = _selectivity(context, planned, drawn, deviations)
         comparisons.append(_compare(context, planned, drawn, selectivity, name))
+    comparisons = beside_labels(comparisons, study.alpha, plan.n_folds)
     effect = max(abs(comparison.selectivity.value) for comparison in comparisons)
     own = estimate(
         context.score,
@@ -93,6 +94,7 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
         tested.count,
         test=inference != "ensemble",
         what="swaps" if planned.paired else "relabelings",
+        unscored=0.0 if planned.paired else unscored(drawn.scores),
     )
     verdict, reason = judge(evidence, study.alpha, study.smallest_effect)
     return Comparison(

@@ -170,18 +170,18 @@ class _Running:
             [(part_name(planned, problem), planned.draws) for planned in self.plan.controls] if memory.keeps else 0
         )
         held = {group: memory.get(f"expected/{key}/{group}") for group in range(self.refits)}
-        found = {group: known["means"] for group, known in held.items() if known is not None}
+        found = {group: known["scores"] for group, known in held.items() if known is not None}
         if found:
             self._report(len(found), what)
         left = [group for group in range(self.refits) if group not in found]
         few = [few_labels(planned, problem, seed) for planned in self.plan.controls]
         refits = Refits(self.evaluator, [_column(problem), *few])
-        with closing(self._worked(refits.means, iter(left))) as results:
-            for group, means in zip(left, results, strict=True):
-                found[group] = means
-                memory.put({f"expected/{key}/{group}": {"means": means}})
+        with closing(self._worked(refits.scores, iter(left))) as results:
+            for group, scores in zip(left, results, strict=True):
+                found[group] = scores
+                memory.put({f"expected/{key}/{group}": {"scores": scores}})
                 self._report(1, what)
-        return jackknife_deviations(np.stack([found[group] for group in range(self.refits)]))
+        return jackknife_deviations(refits.means(np.stack([found[group] for group in range(self.refits)])))
 
 
 def _evaluate_new(evaluator: Evaluator, labels: np.ndarray, observed: Evaluation, wanted: np.ndarray) -> Evaluation:

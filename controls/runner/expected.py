@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from controls.core.errors import TrainerError
 from controls.core.problem import Problem
 from controls.core.rng import stream
+from controls.runner.attempt import Evaluate, attempted
 from controls.runner.evaluate import Evaluator
+from controls.runner.evaluation import Evaluation
 
 GROUPS = 30  # groups of units that are left out in turn
 
@@ -35,19 +38,29 @@ class Refits:
 
     Notes
     -----
+    A draw that has no score without one of the groups (its trainer failed, twice, or a class is gone)
+    is left out of its set's means everywhere, so that all groups are compared on the same draws.
     Costs as many refits of these columns as there are groups.
     """
 
     evaluator: Evaluator
     sets: Sequence[np.ndarray]
 
-    def means(self, group: int) -> np.ndarray:
-        """Return the mean score of each set, refitted without a group of units."""
+    def scores(self, group: int) -> np.ndarray:
+        """Return the scores of all columns, set after set, refitted without a group of units."""
         part = replace(self.evaluator, rows=np.flatnonzero(self._groups() != group), _engines={})
         labels = np.concatenate(list(self.sets), axis=1)
-        scores = part.evaluate(labels, wanted=np.zeros(labels.shape[1], dtype=bool)).scores
+
+        def evaluate(columns: np.ndarray) -> Evaluation:
+            return part.evaluate(labels[:, columns], wanted=np.zeros(len(columns), dtype=bool))
+
+        return _scores(evaluate, labels.shape[1])
+
+    def means(self, scores: np.ndarray) -> np.ndarray:
+        """Return the mean score of each set without each of M groups, (M, sets), of scores (M, columns)."""
         ends = np.cumsum([some.shape[1] for some in self.sets])[:-1]
-        return np.array([np.nanmean(some) for some in np.split(scores, ends)])
+        known = [some[:, ~np.isnan(some).any(axis=0)] for some in np.split(scores, ends, axis=1)]
+        return np.stack([some.mean(axis=1) if some.size else np.full(len(scores), np.nan) for some in known], axis=1)
 
     def _groups(self) -> np.ndarray:
         """Return the group of each row."""
@@ -57,6 +70,16 @@ class Refits:
             np.arange(problem.n_units) % count
         )
         return group[problem.unit_codes]
+
+
+def _scores(evaluate: Evaluate, count: int) -> np.ndarray:
+    """Return the scores of columns, the first of which is the observed one; NaN where the trainer failed twice."""
+    try:
+        return evaluate(np.arange(count)).scores
+    except TrainerError:
+        observed = evaluate(np.arange(1))
+    rest = attempted(lambda columns: evaluate(columns + 1), 1, np.zeros(count - 1, dtype=bool), observed)
+    return np.concatenate([observed.scores, rest.evaluation.scores])
 
 
 def jackknife_deviations(means: np.ndarray) -> tuple[np.ndarray, ...]:

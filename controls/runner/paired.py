@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from controls.core.result import Comparison, Verdict
 from controls.core.rng import stream
 from controls.runner.collected import Drawn
 from controls.runner.evaluation import Evaluation
@@ -22,6 +23,11 @@ APPROXIMATE = (
 )
 BY_FOLDS = "the score cannot be had without a unit, so that whole folds were swapped, of which there are {}"
 UNDEFINED = "the other side had no defined score, which counts as if it had beaten the observed one"
+NOTHING_READ = (
+    "no exact control on labels stands beside this one: where neither side reads anything, folds that share training "
+    "units err together, which swaps cannot see, and p and interval are too sure (false alarms of up to .14 at alpha "
+    ".05 were counted); put ShuffleLabels into the battery, and this verdict will ask for both"
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,34 @@ def _caveats(observed: Evaluation, differences: np.ndarray, other: float) -> tup
         return (BY_FOLDS.format(len(differences)),)
     exact = math.isclose(float(differences.sum()), float(observed.scores[0]) - other, abs_tol=1e-9)
     return () if exact else (APPROXIMATE,)
+
+
+def beside_labels(comparisons: Sequence[Comparison], alpha: float, n_folds: int) -> list[Comparison]:
+    """Return comparisons of which paired ones find one side better only where the observed side is shown to read.
+
+    Swaps take units as independent. Where one side reads something they nearly are; where neither
+    does, folds that share training units err together. The null of a paired comparison is both
+    cases, and it is rejected where both are: the one by the swaps, the other by every exact control
+    on labels of the battery (Berger 1982). Where there is none, a caveat says so.
+    """
+    exact = [c for c in comparisons if c.level == "labels" and c.inference == "exact"]
+    if n_folds == 1:  # no unit is tested in one fold and trained on in another
+        return list(comparisons)
+    return [_beside(c, exact, alpha) if c.inference == "paired" else c for c in comparisons]
+
+
+def _beside(pair: Comparison, exact: Sequence[Comparison], alpha: float) -> Comparison:
+    if not exact:
+        return replace(pair, caveats=(*pair.caveats, NOTHING_READ))
+    worst = max(exact, key=lambda comparison: comparison.p_value)
+    found = replace(pair, claim_p=max(pair.claim_p, worst.p_value))
+    if worst.p_value <= alpha or pair.verdict not in (Verdict.SELECTIVE, Verdict.NEGLIGIBLE):
+        return found
+    reason = (
+        f"p = {pair.p_value:.3g} by swaps, but {worst.p_value:.3g} of {worst.control}: that anything is read at all is "
+        "not shown, and where nothing is, folds err together and swaps prefer one side too often"
+    )
+    return replace(found, verdict=Verdict.INCONCLUSIVE, reason=reason, licensed=False)
 
 
 def max_t_pairs(runs: Sequence[Run], position: int, draws: int, seed: int, tolerance: float) -> np.ndarray:

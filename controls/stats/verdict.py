@@ -27,6 +27,7 @@ class Evidence:
     relabelings: int | None  # their number, where all were enumerated
     test: bool = True  # whether p is that of a test, or a rank among an ensemble
     what: str = "relabelings"  # what was enumerated
+    unscored: float = 0.0  # share of draws without a score, of which no interval speaks
 
 
 def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Verdict, str]:
@@ -42,7 +43,7 @@ def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Ver
         return Verdict.SELECTIVE, f"the score is {value:.3f} above the control ({span}{beyond})"
     if evidence.p_value <= alpha and low > 0 and high < m:
         return Verdict.NEGLIGIBLE, f"above the control, but by less than the {m:g} that matters ({span})"
-    if m > 0 and -m < low and high < m:
+    if m > 0 and -m < low and high < m and evidence.unscored <= alpha:
         return Verdict.EQUIVALENT, f"within {m:g} of the control either way ({span})"
     if high < 0 and evidence.p_lower <= alpha:
         return Verdict.WORSE, f"the control scores {-value:.3f} higher ({span})"
@@ -66,6 +67,9 @@ def _too_small_a_design(evidence: Evidence, alpha: float) -> str:
 
 def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
     error, value = evidence.selectivity.standard_error, evidence.selectivity.value
+    if evidence.unscored > alpha:
+        share = f"{100 * evidence.unscored:.3g}%"
+        return f"{share} of the draws have no score, which is more than alpha {alpha:g} lets pass"
     if math.isnan(error):
         return "the design allows no interval: each fold needs at least two units, so use fewer folds or more units"
     words = f"{'p' if evidence.test else 'rank share'} = {evidence.p_value:.3g}, {span}"
@@ -97,11 +101,16 @@ def judge_claim(comparisons: Sequence[Comparison], alpha: float, smallest_effect
     return ClaimVerdict.UNDECIDED, f"not shown to be selective against {', '.join(open_ones)}"
 
 
+def unscored(scores: np.ndarray) -> float:
+    """Return the share of draws without a score."""
+    return float(np.isnan(scores).mean())
+
+
 def _surely_below(comparison: Comparison, alpha: float, smallest_effect: float) -> bool:
     from controls.stats.interval import bounds
 
     high = bounds(comparison.selectivity, alpha)[1]
-    if not high < smallest_effect:
+    if not high < smallest_effect or unscored(comparison.control_scores) > alpha:
         return False
     return smallest_effect > 0 or comparison.p_lower <= alpha
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -17,6 +17,7 @@ import controls as ct
 from controls.core.properties import SameLabels
 from controls.core.result import Verdict
 from controls.core.rng import stream
+from controls.runner.paired import NOTHING_READ, beside_labels
 from controls.runner.prepare import prepare
 from controls.stats.paired import paired_p_values, swap
 from controls.testing import ControlsCheckError, check_control
@@ -117,7 +118,7 @@ def test_the_baseline_scores_what_measuring_the_other_site_scores(trainer):
     assert found.selectivity.value == pytest.approx(result.score - alone.score)
     assert (found.inference, found.draws, found.level) == ("paired", 1, "activations")
     assert (found.p_value, found.verdict) == (0.01, Verdict.SELECTIVE)
-    assert found.caveats == ()
+    assert found.caveats == (NOTHING_READ,)
     assert found.log_relabelings == pytest.approx(40 * math.log(2))
     assert compare(problem.at("layer 0"), ct.InputBaseline(site="layer 2"), trainer).comparisons[0].p_value == 1.0
 
@@ -193,6 +194,44 @@ def test_false_alarms_of_one_split_are_at_their_level_where_there_is_nothing_to_
         ).comparisons
         count += found.p_value <= 0.05
     assert stats.binomtest(count, 200, 0.05, alternative="greater").pvalue > 1e-3
+
+
+# -- where neither side reads anything ------------------------------------------------------------
+
+
+def battery_of(pair, *others):
+    """The verdict, as a battery of these comparisons leaves it at alpha .05 in five folds."""
+    return beside_labels([pair, *others], 0.05, 5)[0]
+
+
+def test_where_nothing_is_shown_to_be_read_no_side_is_better(build):
+    pair = build.comparison("InputBaseline", inference="paired", level="activations", claim_p=0.01, p_value=0.01)
+    read, unread = (build.comparison("ShuffleLabels", p_value=p) for p in (0.02, 0.3))
+    assert battery_of(pair, read) == replace(pair, claim_p=0.02)
+    found = battery_of(pair, read, unread)
+    assert (found.verdict, found.claim_p, found.licensed, found.p_value) == (Verdict.INCONCLUSIVE, 0.3, False, 0.01)
+    assert "p = 0.01 by swaps, but 0.3 of ShuffleLabels: that anything is read at all is not shown" in found.reason
+    worse = replace(pair, verdict=Verdict.WORSE)
+    assert battery_of(worse, unread).verdict is Verdict.WORSE
+    for other in (build.comparison("ResampleLabels", inference="ensemble"), build.comparison("Own", level="weights")):
+        assert battery_of(pair, other).verdict is Verdict.SELECTIVE
+        assert "no exact control on labels" in battery_of(pair, other).caveats[-1]
+    assert beside_labels([pair], 0.05, 1) == [pair]
+
+
+def test_a_baseline_without_an_exact_control_on_labels_carries_a_caveat():
+    problem, baseline = layers().at("layer 2"), ct.InputBaseline(site="layer 0")
+    train = problem.unit_codes < 20
+    for more, settings, count in [
+        ([], {}, 1),
+        ([ct.ResampleLabels()], {}, 1),
+        ([ct.ShuffleLabels()], {}, 0),
+        ([], {"cv": [(train, ~train)]}, 0),
+    ]:
+        result = ct.measure(ct.probes.RidgeProbe(), problem, controls=[baseline, *more], draws=39, **settings)
+        caveats = result["InputBaseline"].caveats
+        assert ["no exact control on labels stands beside" in words for words in caveats] == [True] * count
+        assert result["InputBaseline"].verdict is Verdict.SELECTIVE
 
 
 # -- where the other side is found ----------------------------------------------------------------

@@ -228,6 +228,7 @@ def comparison(name="A", value=0.2, error=0.02, p=0.005, lower=1.0, found=Verdic
     middle = Estimate(value, NAN, NAN, 0.95, error, 30.0, "fitted")
     return Comparison(
         **{**empty, "control": name, "selectivity": middle, "p_value": p, "p_lower": lower, "verdict": found}
+        | {"control_scores": np.zeros(3)}
     )
 
 
