@@ -143,7 +143,7 @@ def slow_study(path, trainer, draws):
 
 @pytest.mark.parametrize("trainer", [partial(mean_difference, seconds=0.0005), RIDGE], ids=["function", "batched"])
 def test_killed_at_twenty_random_moments_it_goes_on_and_ends_with_the_same_bits(tmp_path, trainer):
-    """Each life is killed between its start and the time that the rest of the work can take."""
+    """Lives are killed at random between their start and a tenth of the whole work, or later where that is too soon."""
     path, draws = tmp_path / "run.db", 400
     settings = {"trainer": trainer, "draws": draws}
     started = time.monotonic()
@@ -158,6 +158,7 @@ def test_killed_at_twenty_random_moments_it_goes_on_and_ends_with_the_same_bits(
         os.kill(life.pid, signal.SIGKILL)
         life.join()
         filled.append(kept_draws(path))
+        longest *= 1.0 if filled[-1] > max(filled[:-1], default=0) else 1.3
     assert filled == sorted(filled)
     assert filled[-1] > 0
     assert record(study(path, **settings)) == record(whole)
