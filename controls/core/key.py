@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from types import CodeType
 from typing import Any
@@ -18,6 +18,7 @@ from controls.core.arrays import is_sparse
 from controls.core.errors import InputError
 
 _CHUNK = 1 << 24  # bytes of an array that are read at a time
+_GENERATED = "<string>"  # the file of the methods that dataclass writes
 _CONSTANTS = (type(None), bool, int, float, complex, str, bytes)
 
 
@@ -30,8 +31,9 @@ def content_key(value: Any, *, code: bool = True) -> str:
 
     Arrays go in by their bytes, objects by class and parameters (or attributes), code by qualified
     name, package version and source. The source of code that belongs to no versioned package (a
-    script, a notebook) takes in the functions, classes and constants of such code that it names, so
-    that a change in a helper changes the key too.
+    script, a notebook) takes in what it names of such code (functions, classes, by way of a module
+    too), the data that it names (constants, lists, dicts, arrays, objects that have a content), and
+    the values of its defaults, so that a change in a helper or a setting changes the key too.
 
     Parameters
     ----------
@@ -63,11 +65,11 @@ def content_key(value: Any, *, code: bool = True) -> str:
 class _Reader:
     """Feeds content to a hash, each piece with its type, so that no two contents read the same."""
 
-    def __init__(self, code: bool) -> None:
+    def __init__(self, code: bool, inside: tuple[int, ...] = (), read: frozenset[int] = frozenset()) -> None:
         self.digest = hashlib.sha256()
         self._code = code
-        self._inside: list[int] = []  # the objects being read: one inside itself has no end
-        self._read: set[str] = set()  # code that was read already
+        self._inside = list(inside)  # the objects being read: one inside itself has no end
+        self._read = set(read)  # functions and classes whose source was read already, of which two may have one name
 
     def feed(self, value: Any) -> None:
         """Read anything."""
@@ -132,7 +134,7 @@ class _Reader:
         if inspect.isbuiltin(function) and inspect.ismodule(function.__self__) is False:
             raise _no_content(function)  # a method of an object that may hold anything
         self.feed((name, _version(function.__module__)))
-        self._source(function, name)
+        self._source(function)
 
     def _class(self, kind: type) -> None:
         name = f"{kind.__module__}.{kind.__qualname__}"
@@ -140,26 +142,40 @@ class _Reader:
         if self._code:
             self.feed(_version(kind.__module__))
         if self._code and _is_own_code(kind.__module__):
-            self._source(kind, name)
+            self._source(kind)
 
-    def _source(self, item: Any, name: str) -> None:
+    def _source(self, item: Any) -> None:
         """Read source, and of code without a version also the code and constants that it names."""
-        if name in self._read:
+        if id(item) in self._read:
             return
-        self._read.add(name)
+        self._read.add(id(item))
         self.feed(_source_of(item))
         if not _is_own_code(item.__module__):
             return
         for kind in item.__mro__[1:] if inspect.isclass(item) else ():
             if _is_own_code(kind.__module__):
-                self._source(kind, f"{kind.__module__}.{kind.__qualname__}")
+                self._source(kind)
         for named, value in _named_in(item):
-            if isinstance(value, _CONSTANTS) or (
-                isinstance(value, tuple) and all(isinstance(part, _CONSTANTS) for part in value)
-            ):
-                self.feed((named, repr(value)))
-            elif (inspect.isfunction(value) or inspect.isclass(value)) and _is_own_code(value.__module__):
-                self._source(value, f"{value.__module__}.{value.__qualname__}")
+            self._named(named, value)
+        for named, value in _closed_over(item):
+            self._named(named, value, must=True)
+
+    def _named(self, name: str, value: Any, *, must: bool = False) -> None:
+        """Read what code names: other code by its source, data by its content, as far as it has one."""
+        value = _unwrapped(value)
+        if inspect.isfunction(value) or inspect.isclass(value):
+            if _is_own_code(value.__module__):
+                self._source(value)
+        elif _is_plain(value) or (self._code and not inspect.ismodule(value)):
+            part = _Reader(self._code, tuple(self._inside), frozenset(self._read))
+            try:
+                part.feed(value)
+            except (NoContent, RecursionError):
+                if must:
+                    raise
+                return
+            self._read |= part._read
+            self.feed((name, part.digest.hexdigest()))
 
 
 def _content_of(value: Any, *, every: bool) -> Any:
@@ -208,16 +224,62 @@ def _plain(compiled: CodeType) -> list[Any]:
     return [constant for constant in compiled.co_consts if not isinstance(constant, CodeType)]
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a constant, or a tuple of such."""
+    return all(isinstance(part, _CONSTANTS) for part in (value if isinstance(value, tuple) else (value,)))
+
+
+def _unwrapped(value: Any) -> Any:
+    """Return what stands behind decorators that say so."""
+    return inspect.unwrap(value) if callable(value) else value
+
+
 def _named_in(item: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the globals that a function, or the methods of a class, name."""
-    functions = [part for part in vars(item).values() if inspect.isfunction(part)] if inspect.isclass(item) else [item]
-    for function in functions:
-        if not inspect.isfunction(function):
+    """Yield the globals that a function, or the methods of a class, name; the defaults, and the class's own data."""
+    for place, part in _parts_of(item):
+        if not inspect.isfunction(part):
+            yield place, part
             continue
-        for compiled in _codes(function.__code__):
+        yield f"{place} defaults", (part.__defaults__, part.__kwdefaults__)
+        for compiled in _codes(part.__code__):
             for name in compiled.co_names:
-                if name in function.__globals__:
-                    yield name, function.__globals__[name]
+                if name in part.__globals__:
+                    yield name, part.__globals__[name]
+                    yield from _of_module(part.__globals__[name], compiled.co_names)
+
+
+def _closed_over(item: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what functions hold of the function that they, or their class, stand in."""
+    for _, part in _parts_of(item):
+        if inspect.isfunction(part):
+            cells = zip(part.__code__.co_freevars, part.__closure__ or (), strict=True)
+            yield from ((name, cell.cell_contents) for name, cell in cells if name != "__class__")
+
+
+def _parts_of(item: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a function, or what a class holds: its functions, also behind properties and the like, and its data."""
+    for name, part in vars(item).items() if inspect.isclass(item) else [("", item)]:
+        found = [part]
+        if isinstance(part, property):
+            found = [function for function in (part.fget, part.fset, part.fdel) if function is not None]
+        elif isinstance(part, (staticmethod, classmethod)):
+            found = [part.__func__]
+        elif isinstance(part, cached_property):
+            found = [part.func]
+        for value in map(_unwrapped, found):
+            if not name.startswith("__") or (inspect.isfunction(value) and not _is_generated(item, value)):
+                yield name, value
+
+
+def _is_generated(kind: Any, method: Any) -> bool:
+    """Whether a special method was written by dataclass: its fields say all that it holds."""
+    return is_dataclass(kind) and method.__code__.co_filename == _GENERATED
+
+
+def _of_module(value: Any, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield, of a module that belongs to no versioned package, what may be asked of it by these names."""
+    if inspect.ismodule(value) and _is_own_code(value.__name__):
+        yield from ((name, vars(value)[name]) for name in names if name in vars(value))
 
 
 def _codes(compiled: CodeType) -> Iterator[CodeType]:

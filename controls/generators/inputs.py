@@ -54,7 +54,8 @@ class InputBaseline(Control):
     .89 to .91. Where both sides read equally much and plainly, or there is a single split, they come as
     stated. So keep ``ShuffleLabels`` in the battery: beside an exact control on labels the verdict
     needs both p to be small (counted: .03 where neither reads, up to .08 where both read a little);
-    without one, a caveat says so.
+    without one, a caveat says so. The p of a sweep adjusted over sites is of swaps alone: read it beside
+    that of the shuffle.
 
     The baseline has the trainer that it is given. That a richer one would read the labels from the
     input is not excluded; and codes, such as token ids, are no quantities: give a site that holds

@@ -130,11 +130,16 @@ class Collected:
 
 
 def part_name(planned: PlannedControl, problem: Problem) -> str:
-    """Return the name under which a control's draws are kept."""
+    """Return the name under which a control's draws are kept.
+
+    A control may read what is not among the study's settings: the source, a site beside the one
+    measured. So one draw, always of the same stream, is part of its name.
+    """
     control = planned.control
     try:
-        # The other side of a paired control is not among the study's settings.
-        key = content_key((control, control.draw(problem, stream(0)).X) if planned.paired else control)
+        key = content_key(control)
+        drawn = control.draw(problem, stream(0))
+        key = content_key((key, drawn.labels if control.level == "labels" else drawn.X))
     except NoContent as error:
         raise NoContent(f"store needs controls with a content: {error}") from error
     return f"{key}/{'all' if planned.enumerated else 'draws'}"

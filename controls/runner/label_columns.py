@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -66,19 +67,29 @@ def evaluate_sets(evaluator: Evaluator, sets: LabelSets, labels: np.ndarray, wan
     """Return what columns of set numbers (n, B) score: the mean over the k label columns of each.
 
     Deviations are means too, so that what the columns share counts as shared. A draw has no score
-    where one of its columns has none. B · k columns are fitted, max(B, 64) in one go.
+    where one of its columns has none. B · k columns are fitted, max(B, 64) in one go; of a single one,
+    each by itself, so that what each unit adds is known.
     """
     numeric = LabelSets(sets.table.astype(np.float64 if evaluator.task == "regression" else np.int64))
     codes = np.asarray(evaluator.problem.labels)
     single = evaluator.problem.relabelled(numeric.table[codes, 0], None)
     alone = replace(evaluator, problem=single, sets=None)
-    total, size = labels.shape[1] * sets.k, max(labels.shape[1], _TOGETHER)
+    one = labels.shape[1] == 1
+    total, size = labels.shape[1] * sets.k, 1 if one else max(labels.shape[1], _TOGETHER)
     parts = []
     for start in range(0, total, size):
         which = np.arange(start, min(start + size, total))
         found = alone.evaluate(numeric.columns(labels, which), wanted=wanted[which // sets.k])
         parts.append((which, found))
-    return _averaged(reassemble(parts, total), sets.k)
+    found = _averaged(reassemble(parts, total), sets.k)
+    return replace(found, shares=_mean_shares([part for _, part in parts])) if one else found
+
+
+def _mean_shares(parts: Sequence[Evaluation]) -> np.ndarray | None:
+    """Return the mean over columns of what each unit adds; None where that is not known of all alike."""
+    shares = [part.shares for part in parts if part.shares is not None]
+    alike = len(shares) == len(parts) and len({len(some) for some in shares}) == 1
+    return np.mean(shares, axis=0) if alike else None
 
 
 def _averaged(found: Evaluation, k: int) -> Evaluation:

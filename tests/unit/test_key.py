@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import linecache
 import subprocess
 import sys
 from functools import partial
@@ -112,3 +114,77 @@ def test_study_without_content_has_no_key_until_given_one():
     plain = ct.Study(trainer=LogisticRegression(), **study)
     assert plain.content_key == ct.Study(trainer=LogisticRegression(), **study).content_key
     assert plain.content_key != ct.Study(trainer=LogisticRegression(C=3), **study).content_key
+
+
+# -- code of no package: what it names changes its key --------------------------------------------
+
+SOURCES = {
+    "a default": "S = {v}\ndef fit(X, y, c=S): return c\n",
+    "a default by keyword": "S = {v}\ndef fit(X, y, *, c=S): return c\n",
+    "a dict": "S = dict(c={v})\ndef fit(X, y): return S['c']\n",
+    "a list in a helper": "S = [{v}]\ndef go(): return S[0]\ndef fit(X, y): return go()\n",
+    "an array": "import numpy as np\nS = np.array([{v}])\ndef fit(X, y): return S\n",
+    "an object": "class K:\n    def __init__(self, v): self.v = v\nk = K({v})\ndef fit(X, y): return k.v\n",
+    "a partial": "from functools import partial\ngo = partial(max, {v})\ndef fit(X, y): return go(y)\n",
+    "a helper by its module": "import own_helper\ndef fit(X, y): return own_helper.go()\n",
+    "a helper behind a cache": "import functools\n@functools.cache\ndef go(): return {v}\ndef fit(X, y): return go()\n",
+    "a property": "def go(): return {v}\nclass K:\n    a = 1\n    @property\n    def p(self): return go()\nfit = K\n",
+    "a static method": "def go(): return {v}\nclass K:\n    @staticmethod\n    def p(): return go()\nfit = K\n",
+    "a class method": "def go(): return {v}\nclass K:\n    @classmethod\n    def p(cls): return go()\nfit = K\n",
+    "data of a class": "S = {v}\nclass K:\n    level = S\nfit = K\n",
+    "a class in a function": "def make(v):\n  class K:\n    def p(self): return v\n  return K\nfit = make({v})\n",
+    "the second of two lambdas": "a = lambda: 0\nb = lambda: {v}\ndef fit(X, y): return a(), b()\n",
+    "a dataclass": (
+        "from dataclasses import dataclass, field\nS = {v}\n@dataclass(frozen=True)\nclass K:\n    a: int = S\n"
+        "    b: list = field(default_factory=list)\nfit = K\n"
+    ),
+}
+
+
+@pytest.fixture
+def own_code(tmp_path, monkeypatch):
+    """Make a module of a script's kind, anew each time."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def make(source, value):
+        for name, text in {"own_helper": "def go(): return {v}\n", "own_script": source}.items():
+            (tmp_path / f"{name}.py").write_text(text.replace("{v}", str(value)))
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        return importlib.import_module("own_script")
+
+    yield make
+    for name in ("own_helper", "own_script"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_own_code_names_is_in_its_key(own_code, name):
+    one, same, other = (content_key(own_code(SOURCES[name], value).fit) for value in (1, 1, 2))
+    assert one == same != other
+
+
+def test_own_code_that_names_itself_or_what_has_no_content_still_has_a_key(own_code):
+    source = (
+        "import enum, threading\nlock = threading.Lock()\ndef go(): return {v}\nmixed = [go, lock]\n"
+        "class E(enum.Enum):\n    A = 1\n    def p(self): return E.A, chain\nchain = []\nchain.append(chain)\n"
+        "class K:\n    def p(self): return k, lock, mixed, go()\nk = K()\ndef fit(X, y): return k, E, lock\n"
+    )
+    one, same, other = (content_key(own_code(source, value).fit) for value in (1, 1, 2))
+    assert one == same != other
+
+
+def test_a_class_that_holds_what_has_no_content_is_refused(own_code):
+    source = "def make(v):\n    class K:\n        def p(self): return v\n    return K\nfit = make(object())\n"
+    with pytest.raises(NoContent):
+        content_key(own_code(source, 1).fit)
+
+
+def test_random_streams_do_not_go_by_data_that_functions_name(own_code):
+    module = own_code("calls = []\ndef fit(X, y): calls.append({v})\n", 1)
+    before = content_key(module.fit, code=False)
+    module.fit(None, None)
+    assert content_key(module.fit, code=False) == before
+    assert content_key(module.fit) != content_key(own_code("calls = []\ndef fit(X, y): calls.append({v})\n", 1).fit)

@@ -12,11 +12,13 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import controls as ct
 from controls.core.errors import InputError
+from controls.core.result import Verdict
 from controls.core.rng import stream
-from controls.runner.execute import draw_stream
+from controls.runner.execute import draw_stream, run_plan
 from controls.runner.folds import make_folds
 from controls.runner.prepare import prepare
 
@@ -221,3 +223,21 @@ def test_sign_flips_of_several_columns_are_refused_when_drawn():
 def test_the_trainer_kit_asks_for_one_column():
     with pytest.raises(InputError, match=r"shape \(n,\) to check a trainer, got \(120, 3\)"):
         ct.testing.check_trainer(ct.probes.RidgeProbe(), world())
+
+
+@pytest.mark.parametrize("trainer", [ct.probes.RidgeProbe(), DecisionTreeClassifier(max_depth=2)], ids=["all", "one"])
+@pytest.mark.parametrize("scoring", ["accuracy", "roc_auc"])
+def test_an_input_baseline_compares_the_means_of_columns(trainer, scoring):
+    rng = stream(0, "columns beside the input")
+    X = rng.normal(size=(120, 4))
+    labels = (X[:, :3] + rng.normal(size=(120, 3)) > 0).astype(int)
+    sites = {"layer": X, "input": rng.normal(size=(120, 2))}
+    problem = ct.Problem(sites, labels, groups={"document": np.arange(120) // 6}, unit="document").at("layer")
+    battery = [ct.InputBaseline(site="input"), ct.ShuffleLabels()]
+    found = ct.measure(trainer, problem, controls=battery, scoring=scoring, draws=99)["InputBaseline"]
+    assert (found.p_value, found.verdict) == (0.01, Verdict.SELECTIVE)
+    assert not any("no defined score" in words for words in found.caveats)
+    prepared = prepare(ct.Study(trainer, battery, scoring=scoring, draws=2), problem)
+    run = run_plan(prepared.plan, prepared.evaluator)
+    if scoring == "accuracy":  # a mean over rows
+        assert run.observed.shares.sum() == pytest.approx(run.observed.scores[0])

@@ -12,7 +12,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from functools import partial
+from typing import final
 
 import numpy as np
 import pytest
@@ -294,6 +296,36 @@ def test_a_trainer_that_fails_on_every_draw_is_given_up_early():
     with pytest.raises(ct.TrainerError, match=r"each of the first 20 draws of ShuffleLabels, twice.*out of luck"):
         study(trainer=trainer, draws=500, controls=[FREE])
     assert trainer.calls == 3 + 2 * 20
+
+
+@final
+@dataclass(frozen=True)
+class OtherSite(ct.Control):
+    """Takes the activations from the source, with some noise."""
+
+    level = "inputs"
+    inference = "ensemble"
+    null = "The score is no higher than from the source."
+    licenses = "More than the source."
+    preserves = ()
+    destroys = ()
+
+    def draw(self, problem, rng):
+        return problem.with_activations(problem.source.inputs + rng.normal(size=problem.X.shape))
+
+
+def test_draws_of_a_control_that_reads_the_source_are_not_those_of_another_source(tmp_path):
+    def sourced(scale):
+        plain = world()
+        source = ct.Source(model=None, inputs=scale * plain.X, extract=lambda model, inputs: inputs)
+        return ct.Problem(plain.X, plain.labels, groups=plain.groups, unit="document", source=source)
+
+    def go(scale, path=None):
+        return study(path, problem=sourced(scale), controls=[OtherSite()], draws=9)
+
+    first, second = go(1.0, tmp_path / "run.db"), go(0.0, tmp_path / "run.db")
+    assert record(second) == record(go(0.0))
+    assert record(second) != record(first) == record(go(1.0, tmp_path / "run.db"))
 
 
 # -- settings -------------------------------------------------------------------------------------
