@@ -41,8 +41,9 @@ class Study:
     seed : int
         Seed of every random stream.
     block : int, optional
-        Label columns that one engine call fits together; chosen by the numbers of rows and classes
-        where None. Part of the plan, since sums in another order differ in the last bits.
+        Label columns that one engine call fits together (draws of all columns, where labels have
+        several); chosen by the numbers of rows and classes where None. Part of the plan, since sums
+        in another order differ in the last bits.
     key : str, optional
         Stands for whatever has no content of its own (a lambda, a closure).
     """

@@ -14,11 +14,10 @@ from controls.core.problem import Problem
 from controls.core.study import Study
 from controls.core.trainer import Task
 from controls.runner.evaluation import Evaluation, reassemble
+from controls.runner.plan import columns_together
 
 if TYPE_CHECKING:
     from controls.runner.evaluate import Evaluator
-
-_TOGETHER = 64  # label columns that are fitted in one go, at the least
 
 
 def are_numbers(labels: np.ndarray) -> bool:
@@ -67,15 +66,14 @@ def evaluate_sets(evaluator: Evaluator, sets: LabelSets, labels: np.ndarray, wan
     """Return what columns of set numbers (n, B) score: the mean over the k label columns of each.
 
     Deviations are means too, so that what the columns share counts as shared. A draw has no score
-    where one of its columns has none. B · k columns are fitted, max(B, 64) in one go; of a single one,
-    each by itself, so that what each unit adds is known.
+    where one of its columns has none. Of B · k columns, as many are fitted in one go as rows allow; of a
+    single draw, each by itself, so that what each unit adds is known.
     """
     numeric = LabelSets(sets.table.astype(np.float64 if evaluator.task == "regression" else np.int64))
     codes = np.asarray(evaluator.problem.labels)
     single = evaluator.problem.relabelled(numeric.table[codes, 0], None)
     alone = replace(evaluator, problem=single, sets=None)
-    one = labels.shape[1] == 1
-    total, size = labels.shape[1] * sets.k, 1 if one else max(labels.shape[1], _TOGETHER)
+    total, size = labels.shape[1] * sets.k, 1 if labels.shape[1] == 1 else columns_together(len(labels))
     parts = []
     for start in range(0, total, size):
         which = np.arange(start, min(start + size, total))

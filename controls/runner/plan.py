@@ -95,14 +95,18 @@ def name_of(trainer: Any) -> str:
 
 
 def default_block(problem: Problem) -> int:
-    """Return how many label columns one engine call fits together: a pure function of rows and classes.
-
-    As many as keep a number per row, class and column in the cache, or 32, below which products are
-    slower; fewer only where 32 would take gigabytes.
-    """
+    """Return how many draws are evaluated together: a pure function of rows, and of classes or label columns."""
     sets = problem.label_sets
     wide = sets.k if sets is not None else len(problem.classes) if problem.target == "multiclass" else 1
-    per_column = problem.n * wide
+    return columns_together(problem.n * wide)
+
+
+def columns_together(per_column: int) -> int:
+    """Return how many label columns one engine call fits together, each with this many numbers (rows × classes).
+
+    As many as keep theirs in the cache, or 32, below which products are slower; fewer only where 32
+    would take gigabytes.
+    """
     return max(1, min(_MOST_COLUMNS, max(_IN_CACHE // per_column, min(_FEW_COLUMNS, _IN_MEMORY // per_column))))
 
 

@@ -18,7 +18,10 @@ import controls as ct
 from controls.core.errors import InputError
 from controls.core.result import Verdict
 from controls.core.rng import stream
-from controls.runner.execute import draw_stream, run_plan
+from controls.probes._engine import RidgeEngine
+from controls.runner import plan
+from controls.runner.draws import draw_stream
+from controls.runner.execute import run_plan
 from controls.runner.folds import make_folds
 from controls.runner.prepare import prepare
 
@@ -75,6 +78,23 @@ def test_scores_and_deviations_are_means_of_those_of_each_column_alone(trainer, 
     np.testing.assert_allclose(found.deviations, np.mean([part.deviations for part in alone], axis=0), atol=1e-9)
     assert found.left_out == alone[0].left_out
     assert (found.df == np.min([part.df for part in alone], axis=0)).all()
+
+
+@pytest.mark.parametrize(("in_memory", "most"), [(1, 1), (2 * N, 2), (5 * N, 5)])
+def test_columns_fitted_in_one_go_are_bounded_by_rows(in_memory, most, monkeypatch):
+    together = evaluator(ct.probes.RidgeProbe(), world(), scoring="roc_auc")
+    codes = np.stack([stream(i, "order").permutation(together.problem.labels) for i in range(4)], axis=1)
+    unbounded, seen, predict = together.evaluate(codes), [], RidgeEngine.predict
+
+    def watched(self, fold, targets, needs):
+        seen.append(targets.shape[1])
+        return predict(self, fold, targets, needs)
+
+    monkeypatch.setattr(RidgeEngine, "predict", watched)
+    monkeypatch.setattr(plan, "_IN_CACHE", 1)
+    monkeypatch.setattr(plan, "_IN_MEMORY", in_memory)
+    np.testing.assert_allclose(together.evaluate(codes).scores, unbounded.scores, atol=1e-12)
+    assert max(seen) == most
 
 
 def test_draws_rearrange_whole_rows_of_labels():
