@@ -164,7 +164,8 @@ def run_study(
     overrides = {} if draws is None else {"draws": draws}
     with bar() as progress:
         done = run.run(study, out, overrides=overrides, imports=not no_import, n_jobs=jobs, progress=progress)
-    show.show(done, Console())
+    show.show(done, Console())  # before anything is written, which may fail where the disk is full
+    reports.write_results(done)
     reports.write(done, junit=junit, summary=summary, parquet=parquet, annotations=annotations)
     raise typer.Exit(judge.exit_code(done.claims))
 

@@ -73,7 +73,8 @@ def evaluate_sets(evaluator: Evaluator, sets: LabelSets, labels: np.ndarray, wan
     codes = np.asarray(evaluator.problem.labels)
     single = evaluator.problem.relabelled(numeric.table[codes, 0], None)
     alone = replace(evaluator, problem=single, sets=None)
-    total, size = labels.shape[1] * sets.k, 1 if labels.shape[1] == 1 else columns_together(len(labels))
+    one = labels.shape[1] == 1
+    total, size = labels.shape[1] * sets.k, 1 if one else columns_together(len(labels))
     parts = []
     for start in range(0, total, size):
         which = np.arange(start, min(start + size, total))

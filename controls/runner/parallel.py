@@ -56,10 +56,11 @@ def _by_joblib(function: Callable[[Task], Done], tasks: Iterator[Task], n_jobs: 
 
     try:
         streaming = Parallel(n_jobs=n_jobs, return_as="generator")
-    except ValueError:  # not every backend returns results as they come, and those pickle plainly
-        carried = wrap_non_picklable_objects(function)
-        while chunk := list(islice(tasks, _CHUNKS * workers)):
-            yield from Parallel(n_jobs=n_jobs)(delayed(carried)(task) for task in chunk)
+    except ValueError:  # not every backend returns results as they come
+        carried = wrap_non_picklable_objects(function)  # nor do all of these send functions made within functions
+        with Parallel(n_jobs=n_jobs) as parallel:
+            while chunk := list(islice(tasks, _CHUNKS * workers)):
+                yield from parallel(delayed(carried)(task) for task in chunk)
         return
     yield from streaming(delayed(function)(task) for task in tasks)
 

@@ -54,6 +54,12 @@ def write(
     return save_report(run, html)
 
 
+def write_results(run: Run) -> None:
+    """Write what each claim of a run found, taken alone, as a file in its folder that ``ct.load`` reads."""
+    for number, record in enumerate(run.records.values(), start=1):
+        report.as_json(record, run.folder / ("result.json" if len(run.records) == 1 else f"result-{number}.json"))
+
+
 def _add(path: Path, text: str) -> None:
     try:
         with path.open("a", encoding="utf-8") as file:

@@ -11,7 +11,6 @@ from typing import Any, final
 
 from controls.core.errors import InputError
 from controls.core.result import Result, Sweep
-from controls.report import as_json
 from controls.report.files import write_text
 from controls.runner.execute import Progress
 from controls.runner.record import check_means
@@ -47,7 +46,7 @@ def run(
     n_jobs: int | None = None,
     progress: Callable[[str], Progress] | None = None,
 ) -> Run:
-    """Measure every claim of a study file, and keep what was measured in a folder.
+    """Measure every claim of a study file, and keep every draw in a folder.
 
     Parameters
     ----------
@@ -81,7 +80,6 @@ def run(
         for task in tasks:
             shown = None if progress is None else progress(task.claim.name)
             records[task.claim.name] = measured(task, folder, n_jobs=n_jobs, progress=shown)
-    _write_results(folder, records)
     return _run(folder, path, spec, records)
 
 
@@ -103,12 +101,6 @@ def read_run(folder: Path) -> Run:
             "go on with `controls run`."
         )
     return _run(folder, folder / about["study"], spec, {name: records[name] for name in names})
-
-
-def _write_results(folder: Path, records: Mapping[str, Result | Sweep]) -> None:
-    """Write each record as a file that ``ct.load`` reads."""
-    for number, record in enumerate(records.values(), start=1):
-        as_json(record, folder / ("result.json" if len(records) == 1 else f"result-{number}.json"))
 
 
 def _run(folder: Path, path: Path, spec: Spec, records: Mapping[str, Result | Sweep]) -> Run:

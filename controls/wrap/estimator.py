@@ -25,6 +25,7 @@ from controls.experiment import measure
 from controls.generators.labels import ShuffleLabels
 from controls.probes.adapt import as_trainer
 from controls.probes.from_sklearn import EstimatorTrainer
+from controls.runner.record import check_means
 from controls.wrap.bar import shown
 from controls.wrap.frames import FrameTrainer, Layout, named_columns
 from controls.wrap.problems import as_problem, default_controls, require_difference
@@ -80,6 +81,8 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
         ``result_.provenance.seed``. The estimator's own ``random_state`` is left as it is for the final fit.
     n_jobs : int, optional
         Processes for draws that are fitted one by one, as in joblib.
+    block : int, optional
+        As in :class:`controls.Study`; for probes that fit many columns together.
     key : str, optional
         Stands for whatever has no content of its own (a lambda, a closure).
     store : path, optional
@@ -147,6 +150,7 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
         target: str = "fitted",
         random_state: Any = None,
         n_jobs: int | None = None,
+        block: int | None = None,
         key: str | None = None,
         store: Any = None,
         title: str = "",
@@ -163,6 +167,7 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
         self.target = target
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.block = block
         self.key = key
         self.store = store
         self.title = title
@@ -207,7 +212,8 @@ class Controlled(MetaEstimatorMixin, BaseEstimator):
 
     def _settings(self) -> dict[str, Any]:
         """Return what the study is made of, checked as far as it can be without data."""
-        names = ("scoring", "cv", "draws", "alpha", "smallest_effect", "target", "key")
+        check_means(self.n_jobs, self.progress, self.title)
+        names = ("scoring", "cv", "draws", "alpha", "smallest_effect", "target", "block", "key")
         given: dict[str, Any] = {name: getattr(self, name) for name in names}
         controls = (ShuffleLabels(),) if self.controls is None else self.controls
         study = Study(trainer=self.estimator, controls=controls, seed=_seed(self.random_state), **given)

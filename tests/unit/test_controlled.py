@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -326,13 +327,22 @@ def test_what_cannot_be_controlled_is_refused_and_nothing_is_fitted(changes, fit
     assert not hasattr(probe, "result_")
 
 
-def test_settings_are_refused_before_the_estimator_is_fitted():
+@pytest.mark.parametrize("wrong", [{"alpha": 2.0}, {"block": 0}, {"n_jobs": 0}, {"title": 3}, {"progress": 3}])
+def test_settings_are_refused_before_the_estimator_is_fitted(wrong):
     class Never(LogisticRegression):
         def fit(self, X, y):
             raise AssertionError("was fitted")
 
-    with pytest.raises(ct.InputError, match="alpha"):
-        ct.Controlled(Never(), alpha=2.0).fit(*make_data())
+    with pytest.raises(ct.InputError, match=next(iter(wrong))):
+        ct.Controlled(Never(), **wrong).fit(*make_data())
+
+
+def test_settings_are_those_of_a_study_and_of_measure():
+    names = set(inspect.signature(ct.measure).parameters) - {"trainer", "problem", "seed"}
+    assert set(ct.Controlled().get_params()) == names | {"estimator", "random_state", "verbose"}
+    X, y = make_data()
+    probe = ct.Controlled(ct.probes.RidgeProbe(), block=7, draws=19, random_state=0).fit(X, y)
+    assert "blocks of 7" in probe.result_.provenance.plan
 
 
 def test_controls_and_folds_may_be_iterators():

@@ -1,5 +1,6 @@
 """controls run, show and report: what they print, keep and leave with."""
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 import controls as ct
 from controls.core.result import ClaimVerdict, Sweep
+from controls.study_file import reports
 from controls.study_file import run as study_run
 
 SITES = ('activations = "acts.npy"', 'activations = { noise = "noise.npy", "layer 3" = "acts.npy" }')
@@ -44,7 +46,24 @@ def test_a_run_is_what_measure_finds(folder, data):
     assert claim.result.score == direct.score
     assert claim.result.comparisons[0].control_scores.tolist() == direct.comparisons[0].control_scores.tolist()
     assert (claim.result.verdict, claim.adjusted_p) == (ClaimVerdict.HOLDS, direct.comparisons[0].claim_p)
+    reports.write_results(done)
     assert ct.load(folder / "study.run").score == direct.score
+
+
+def test_tables_are_shown_also_where_nothing_more_can_be_written(folder, start, monkeypatch):
+    replace = os.replace
+
+    def full(new, old):
+        if old.name == "result.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(new, old)
+
+    whole = start("run", folder / "study.toml", "--out", folder / "whole.run")
+    monkeypatch.setattr(os, "replace", full)
+    done = start("run", folder / "study.toml", "--out", folder / "full.run")
+    assert done.code == 3
+    assert done.out.replace("full.run", "whole.run") == whole.out
+    assert "result.json' cannot be written (No space left on device)" in done.err
 
 
 def test_the_command_by_itself_leaves_with_0_where_the_claim_holds(folder):
