@@ -18,9 +18,10 @@ import torch
 
 from controls.core.errors import InputError
 from controls.core.trainer import Split
-from controls.probes._matrix import Matrix, Stack
+from controls.probes._matrix import Matrix, Stack, has_bfloat16
 from controls.probes._rows import Frame, Moments, Part, Parts, centre_, make_frame, make_part, read_rows, shared_parts
 
+_MOST_INFLATION = 100  # of the variance of weights by correlated features, before bfloat16 is too rough
 _KEPT_BYTES = 1 << 30  # what the folds of one engine may hold of their own before only the latest is kept
 
 
@@ -51,6 +52,7 @@ class Space:
     whitening: Matrix
     penalty: torch.Tensor
     intercept: float
+    rough: bool  # whether products of bfloat16 are quick here, and good for a few per cent of a step
     back: torch.Tensor | None = None
 
     def to(self, dtype: torch.dtype) -> Space:
@@ -60,7 +62,7 @@ class Space:
 
     def lift(self, point: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the weights (r, B) of points (r+1, B), and what they add to every row's logit (B,)."""
-        weights = self.whitening.times(point[:-1])
+        weights = self.whitening.times(point[:-1]).to(self.mean.dtype)
         return weights, self.intercept * point[-1] - self.mean @ weights
 
     def pull(self, residual: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
@@ -68,11 +70,12 @@ class Space:
 
         With ``weights`` (r, B), the penalty's is added.
         """
-        total = residual.sum(0)
-        pulled = self.train.transposed_times(residual).addr_(self.mean, total, alpha=-1)
+        total = residual.sum(0, dtype=self.mean.dtype)
+        pulled = self.train.transposed_times(residual).to(self.mean.dtype).addr_(self.mean, total, alpha=-1)
         if weights is not None:
             pulled.addcmul_(self.penalty[:, None], weights)
-        return torch.cat([self.whitening.transposed_times(pulled), (self.intercept * total)[None]])
+        pulled = self.whitening.transposed_times(pulled.to(residual.dtype)).to(self.mean.dtype)
+        return torch.cat([pulled, (self.intercept * total)[None]])
 
     def predict(self, point: torch.Tensor) -> torch.Tensor:
         """Return the logits of the test rows (m, B), in the fold's order."""
@@ -142,6 +145,7 @@ def _tall(train: Sequence[Part], test: Sequence[Part], split: Split, frame: Fram
         whitening=Matrix(whitening.to(setting.dtype)),
         penalty=(setting.strength * deviation.square()).to(setting.dtype),
         intercept=(setting.curvature * found.n) ** -0.5,
+        rough=_rough(found.scatter, whitening, setting),
     )
 
 
@@ -154,15 +158,18 @@ def _wide(train: torch.Tensor, test: torch.Tensor, split: Split, frame: Frame, s
     deviation = _deviation(n, mean, train.square().mean(0), frame, setting)
     back = torch.linalg.qr((train / deviation).T).Q / deviation[:, None]
     train, shift = train @ back, mean @ back
+    scatter = train.T @ train
+    whitening = _whitening(scatter, setting)
     return Space(
         train=Stack([Matrix((train + shift).to(setting.dtype))]),
         test=Stack([Matrix((test @ back).to(setting.dtype))]),
         train_rows=split[0],
         test_order=np.arange(len(split[1])),
         mean=shift.to(setting.dtype),
-        whitening=Matrix(_whitening(train.T @ train, setting).to(setting.dtype)),
+        whitening=Matrix(whitening.to(setting.dtype)),
         penalty=torch.full((n,), setting.strength, dtype=setting.dtype, device=setting.device),
         intercept=(setting.curvature * n) ** -0.5,
+        rough=_rough(scatter, whitening, setting),
         back=back,
     )
 
@@ -182,6 +189,14 @@ def _whitening(scatter: torch.Tensor, setting: Setting) -> torch.Tensor:
     hessian.diagonal().add_(setting.strength)
     identity = torch.eye(len(hessian), dtype=hessian.dtype, device=hessian.device)
     return torch.linalg.solve_triangular(_factor(hessian), identity, upper=False).T
+
+
+def _rough(scatter: torch.Tensor, whitening: torch.Tensor, setting: Setting) -> bool:
+    """Return whether rough products will do: rounding grows by the root of the features' mean variance inflation."""
+    if setting.dtype != torch.float32 or not has_bfloat16(setting.device):
+        return False
+    inflation = setting.curvature * scatter.diagonal() * whitening.square().sum(1)
+    return float(inflation.mean()) <= _MOST_INFLATION
 
 
 def _factor(gram: torch.Tensor) -> torch.Tensor:
