@@ -56,7 +56,7 @@ class Fold:
 
     def pull(self, block: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
         """Return the centred training rows, transposed, times a block (n, B) with sums ``total`` (B,), shape (r, B)."""
-        return self.train.transposed_times(block).addr_(self.mean, total, alpha=-1)
+        return self.train.transposed_times(block).to(self.mean.dtype).addr_(self.mean, total, alpha=-1)
 
     def predict(self, weights: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         """Return what weights (r, B) and a shift (B,) give for the test rows (m, B), in the fold's order."""

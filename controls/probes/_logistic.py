@@ -1,5 +1,9 @@
 """Logistic regression for many label columns at once: L-BFGS in coordinates whitened by a shared Hessian.
 
+Many classes take tens of steps. With a tolerance that leaves room, most of the first use products of
+bfloat16, as in iterative refinement: each product is of what changed in that step, so that its error
+shrinks with the steps; every fourth step starts afresh in float32, and only there is a column done.
+
 All columns of a fold share its ``Space``, where the Hessian at equal class probabilities is the
 identity. The gradient costs one product with the training rows and the logits another; along a
 search direction both are linear, so the line search costs no product at all.
@@ -10,6 +14,7 @@ Arrays are (rows, K, B): B label columns, each with K logits (1 for two classes,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import torch
 
@@ -17,8 +22,11 @@ from controls.probes._space import Space
 
 _PAIRS = 8  # steps that L-BFGS remembers
 _TRIALS = 12  # points that a line search may look at
-_BEFORE, _AFTER = 0.9, 0.6  # share of the first slope a step may leave, short of the minimum and beyond it
+_BEFORE, _AFTER = 0.98, 2.0  # share of the first slope a step may leave, short of the minimum and beyond it
 _ROUNDING = {torch.float64: 20, torch.float32: 4}  # roundings of the weights' size that a gradient may be off by
+_ROUGH_TOL = 1e-4  # in float32, a tolerance from which first steps of many classes may be rough
+_ROUGH_STEPS, _AFRESH_EVERY = 40, 4  # how many those are, and which of them is not rough nevertheless
+_VECTOR = 16  # float32 numbers of the widest vector
 _SINGLE_STEPS = 200  # steps in float32 before columns go on in float64
 _COMPACT_BELOW = 0.75  # share of columns still at work below which the others are dropped from the block
 ABSENT = -1e30  # the score of a class that a column's training rows lack: low, and still a number
@@ -35,7 +43,7 @@ class Targets:
         """Return the derivative of the log-loss in the logits: predicted minus observed."""
         if logits.shape[1] == 1:
             return torch.sigmoid(logits).sub_(self.hot)
-        return torch.softmax(logits if self.floor is None else logits + self.floor, 1).sub_(self.hot)
+        return _softmax(logits if self.floor is None else logits + self.floor).sub_(self.hot)
 
     def double(self) -> Targets:
         """Return the targets in float64."""
@@ -44,6 +52,13 @@ class Targets:
     def take(self, columns: torch.Tensor) -> Targets:
         """Return the targets of some columns."""
         return Targets(self.hot[..., columns], None if self.floor is None else self.floor[..., columns])
+
+
+def _softmax(logits: torch.Tensor) -> torch.Tensor:
+    """Return the softmax over axis 1; on the CPU torch's own is quick for whole vectors of columns only."""
+    if logits.shape[2] % _VECTOR == 0 or not logits.is_cpu:
+        return torch.softmax(logits, 1)
+    return torch.softmax(logits.transpose(0, 1).contiguous(), 0).transpose(0, 1).contiguous()
 
 
 def make_targets(codes: torch.Tensor, n_classes: int, dtype: torch.dtype) -> Targets:
@@ -116,16 +131,22 @@ def fit_columns(space: Space, targets: Targets, *, tol: float, max_iter: int) ->
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where B fits are: the point (r+1, K, B), its weights (r, K, B), logits (n, K, B) and gradient (r+1, K, B)."""
+    """Where B fits are: point (r+1, K, B), weights (r, K, B), logits and residuals (n, K, B), gradient (r+1, K, B)."""
 
     point: torch.Tensor
     weights: torch.Tensor
     logits: torch.Tensor
+    residual: torch.Tensor
     gradient: torch.Tensor
 
     def take(self, columns: torch.Tensor) -> _Place:
         """Return the place of some columns."""
-        return _Place(*(block[..., columns] for block in (self.point, self.weights, self.logits, self.gradient)))
+        blocks = self.point, self.weights, self.logits, self.residual, self.gradient
+        return _Place(*(block[..., columns] for block in blocks))
+
+    def since(self, place: _Place) -> _Move:
+        """Return the move that led here."""
+        return _Move(self.point - place.point, self.weights - place.weights, self.logits - place.logits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +156,14 @@ class _Move:
     point: torch.Tensor
     weights: torch.Tensor
     logits: torch.Tensor
+
+
+class _How(Enum):
+    """How a step is computed."""
+
+    ONWARD = "what it adds, at full precision"
+    ROUGH = "what it adds, by products of bfloat16"
+    AFRESH = "from its end point alone, at full precision: no error of rough steps is left"
 
 
 class BatchFit:
@@ -149,6 +178,9 @@ class BatchFit:
         self.live = torch.ones_like(self.columns, dtype=torch.bool)
         self.open = self.live.clone()  # columns (of all) that are not at ``tol`` as far as is known
         self.memory = _Memory()
+        many = targets.hot.shape[1] > 1  # two classes are done before roughness pays
+        may = space.rough and many and targets.hot.dtype == torch.float32 and tol >= _ROUGH_TOL
+        self.rough_steps = _ROUGH_STEPS if may else 0
 
     def run(self, max_iter: int, *, least: int = 0) -> None:
         """Take up to ``max_iter`` steps; ``found`` (r+1, K, B) and ``open`` (B,) say what came of it.
@@ -156,17 +188,19 @@ class BatchFit:
         No column is done before the step ``least``: far from the shared Hessian, what is left to
         gain is known only once some steps are remembered.
         """
+        how = _How.AFRESH
         for step in range(max_iter):
             direction = self.memory.direction(self.place.gradient)
             slope = _dot(self.place.gradient, direction)
-            left = self._retire(slope) if step >= least else len(self.live)
+            left = self._retire(slope) if step >= least and how is not _How.ROUGH else len(self.live)
             if left == 0:
                 return
             if left < _COMPACT_BELOW * len(self.live):
                 kept = self.live.nonzero()[:, 0]
                 direction, slope = direction[..., kept], slope[kept]
                 self._take(kept)
-            self._advance(direction, slope)
+            how = self._how(step)
+            self._advance(direction, slope, how)
         self.found[..., self.columns[self.live]] = self.place.point[..., self.live]
 
     def _retire(self, slope: torch.Tensor) -> int:
@@ -180,6 +214,8 @@ class BatchFit:
         rounding = (_ROUNDING[slope.dtype] * torch.finfo(slope.dtype).eps) ** 2 * _dot(
             self.place.point, self.place.point
         )
+        if self.rough_steps:  # nor is less to gain than the shared Hessian says, whatever rough steps seem to tell
+            slope = torch.minimum(slope, -_dot(self.place.gradient, self.place.gradient))
         enough = self.tol**2 * len(self.targets.hot)
         done = self.live & (-slope <= enough + rounding)
         self.live = self.live & ~done
@@ -196,22 +232,35 @@ class BatchFit:
         self.place, self.targets = self.place.take(kept), self.targets.take(kept)
         self.memory.take(kept)
 
-    def _advance(self, direction: torch.Tensor, slope: torch.Tensor) -> None:
+    def _how(self, step: int) -> _How:
+        if step >= self.rough_steps:
+            return _How.ONWARD
+        return _How.ROUGH if (step + 1) % _AFRESH_EVERY else _How.AFRESH
+
+    def _advance(self, direction: torch.Tensor, slope: torch.Tensor, how: _How) -> None:
         """Step to near the minimum along the direction, and learn from how the gradient changed.
 
         The full step mostly is near enough, which its gradient tells for free; else the line is searched.
         """
-        weights, shift = self.space.lift(direction.flatten(1))
-        moved = self.space.train.times(weights, shift)
-        move = _Move(direction, *(block.unflatten(1, direction.shape[1:]) for block in (weights, moved)))
         size = torch.ones_like(slope)
-        here = self._after(move, size)
+        if how is _How.AFRESH:
+            here = self._from(self.place.point + direction)
+            move = here.since(self.place)
+        else:
+            move = self._move(direction, torch.bfloat16 if how is _How.ROUGH else direction.dtype)
+            here = self._after(move, size, how)
         reached = _dot(here.gradient, direction)
         if bool((self.live & _unsettled(reached, slope)).any()):
             size = self._line(move).search(slope, reached, self.live)
-            here = self._after(move, size)
+            here = self._after(move, size, how)
         self.memory.add(size * direction, here.gradient - self.place.gradient)
         self.place = here
+
+    def _move(self, direction: torch.Tensor, dtype: torch.dtype) -> _Move:
+        """Return how a direction moves weights and logits, by products of a dtype."""
+        weights, shift = self.space.lift(direction.flatten(1).to(dtype))
+        moved = self.space.train.times(weights.to(dtype), shift.to(dtype)).to(direction.dtype)
+        return _Move(direction, *(block.unflatten(1, direction.shape[1:]) for block in (weights, moved)))
 
     def _line(self, move: _Move) -> _Line:
         penalty = self.space.penalty[:, None, None] * move.weights
@@ -231,19 +280,25 @@ class BatchFit:
         logits = self.space.train.times(weights, shift)
         return self._at(point, *(block.unflatten(1, point.shape[1:]) for block in (weights, logits)))
 
-    def _after(self, move: _Move, size: torch.Tensor) -> _Place:
+    def _after(self, move: _Move, size: torch.Tensor, how: _How) -> _Place:
         """Return the place after a step of this size (B,) along a direction."""
         place = self.place
-        return self._at(
-            torch.addcmul(place.point, move.point, size),
-            torch.addcmul(place.weights, move.weights, size),
-            torch.addcmul(place.logits, move.logits, size),
-        )
+        point = torch.addcmul(place.point, move.point, size)
+        if how is _How.AFRESH:
+            return self._from(point)
+        weights = torch.addcmul(place.weights, move.weights, size)
+        logits = torch.addcmul(place.logits, move.logits, size)
+        if how is _How.ONWARD:
+            return self._at(point, weights, logits)
+        residual = self.targets.residual(logits)
+        change = (residual - place.residual).to(torch.bfloat16).flatten(1)
+        gradient = self.space.pull(change, (size * move.weights).flatten(1)).view_as(point)
+        return _Place(point, weights, logits, residual, gradient.add_(place.gradient))
 
     def _at(self, point: torch.Tensor, weights: torch.Tensor, logits: torch.Tensor) -> _Place:
-        residual = self.targets.residual(logits).flatten(1)
-        gradient = self.space.pull(residual, weights.flatten(1)).view_as(point)
-        return _Place(point, weights, logits, gradient)
+        residual = self.targets.residual(logits)
+        gradient = self.space.pull(residual.flatten(1), weights.flatten(1)).view_as(point)
+        return _Place(point, weights, logits, residual, gradient)
 
 
 def shares(targets: Targets) -> torch.Tensor:

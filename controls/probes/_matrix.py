@@ -24,6 +24,7 @@ class Matrix:
         )
         self._rows = rows.to_mkldnn() if self._packed else rows
         self._columns = rows.T.contiguous().to_mkldnn() if self._packed else rows.T
+        self._rough: torch.Tensor | None = None
 
     def times(self, block: torch.Tensor, shift: torch.Tensor | None = None) -> torch.Tensor:
         """Return the matrix times a block (d, B), plus ``shift`` (B,) where given, shape (n, B)."""
@@ -39,8 +40,18 @@ class Matrix:
         return self._dense(block.dtype).T @ block
 
     def _dense(self, dtype: torch.dtype) -> torch.Tensor:
+        if dtype == torch.bfloat16:
+            if self._rough is None:
+                self._rough = (self._rows.to_dense() if self._packed else self._rows).to(dtype)
+            return self._rough
         rows = self._rows.to_dense() if self._packed else self._rows
         return rows.to(dtype)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether the processor itself multiplies bfloat16, at twice the rate of float32 or more."""
+    found = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not say
+    return device.type == "cpu" and any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def _linear(packed: torch.Tensor, block: torch.Tensor, shift: torch.Tensor | None) -> torch.Tensor:

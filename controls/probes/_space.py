@@ -19,8 +19,10 @@ import torch
 from controls.core.errors import InputError
 from controls.core.trainer import Split
 from controls.probes._folds import Fold, Folds, fold_of_all
-from controls.probes._matrix import Matrix, Stack
+from controls.probes._matrix import Matrix, Stack, has_bfloat16
 from controls.probes._rows import Reading
+
+_MOST_INFLATION = 100  # of the variance of weights by correlated features, before bfloat16 is too rough
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Space:
     whitening: Matrix
     penalty: torch.Tensor
     intercept: float
+    rough: bool  # whether products of bfloat16 are quick here, and good for a few per cent of a step
 
     @property
     def train(self) -> Stack:
@@ -72,7 +75,7 @@ class Space:
 
     def lift(self, point: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the weights (r, B) of points (r+1, B), and what they add to every row's logit (B,)."""
-        weights = self.whitening.times(point[:-1])
+        weights = self.whitening.times(point[:-1]).to(self.mean.dtype)
         return weights, self.intercept * point[-1] - self.mean @ weights
 
     def pull(self, residual: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
@@ -80,11 +83,11 @@ class Space:
 
         With ``weights`` (r, B), the penalty's is added.
         """
-        total = residual.sum(0)
-        pulled = self.fold.pull(residual, total)
+        pulled = self.fold.pull(residual, total := residual.sum(0, dtype=self.mean.dtype))
         if weights is not None:
             pulled.addcmul_(self.penalty[:, None], weights)
-        return torch.cat([self.whitening.transposed_times(pulled), (self.intercept * total)[None]])
+        pulled = self.whitening.transposed_times(pulled.to(residual.dtype)).to(self.mean.dtype)
+        return torch.cat([pulled, (self.intercept * total)[None]])
 
     def predict(self, point: torch.Tensor) -> torch.Tensor:
         """Return the logits of the test rows (m, B), in the fold's order."""
@@ -113,6 +116,7 @@ def _space(setting: Setting, fold: Fold, scatter: torch.Tensor) -> Space:
         whitening=Matrix(whitening.to(setting.dtype)),
         penalty=(setting.strength * fold.deviation.square()).to(setting.dtype),
         intercept=(setting.curvature * fold.train.n) ** -0.5,
+        rough=_rough(scatter, whitening * fold.deviation[:, None], setting),
     )
 
 
@@ -122,6 +126,14 @@ def _whitening(scatter: torch.Tensor, setting: Setting) -> torch.Tensor:
     hessian.diagonal().add_(setting.strength)
     identity = torch.eye(len(hessian), dtype=hessian.dtype, device=hessian.device)
     return torch.linalg.solve_triangular(_factor(hessian), identity, upper=False).T
+
+
+def _rough(scatter: torch.Tensor, whitening: torch.Tensor, setting: Setting) -> bool:
+    """Return whether rough products will do: rounding grows by the root of the features' mean variance inflation."""
+    if setting.dtype != torch.float32 or not has_bfloat16(setting.device):
+        return False
+    inflation = setting.curvature * scatter.diagonal() * whitening.square().sum(1)
+    return float(inflation.mean()) <= _MOST_INFLATION
 
 
 def _factor(gram: torch.Tensor) -> torch.Tensor:

@@ -44,7 +44,8 @@ class LogisticProbe(BatchTrainer):
         A column is done when the root mean square by which its training logits are expected to
         change is about this. In float32 no less than 1e-6 is asked: the largest derivative of the
         mean loss is then about 5e-7, where scikit-learn stops at 1e-4. Columns that float32 does
-        not bring there go on in float64.
+        not bring there go on in float64. From 1e-4, first steps of many classes in float32 may use
+        bfloat16 products; the steps at which a column is done do not.
     max_iter : int, default 500
         Steps after which a column is given up, with a ``ControlsWarning``.
 
@@ -57,7 +58,7 @@ class LogisticProbe(BatchTrainer):
     -----
     Once: O(n d²) for the scatter matrices of the rows that folds share, O(d³) per fold. Per block
     of B columns and C classes (1 where C = 2): two matrix products of O((n + d) d B C) per step,
-    about 6 to 40 steps. Memory: one copy of the rows for all folds (two layouts of it in float32 on
+    about 6 to 70 steps. Memory: one copy of the rows for all folds (two layouts of it in float32 on
     the CPU), d² numbers per fold, and about 20 arrays of (d + n) · B · C numbers. With fewer
     training rows than features, each fold is reduced to its row space in O(n² d), and keeps n² numbers.
 

@@ -107,7 +107,7 @@ def useful_work(kind: str, problem: ct.Problem, draws: int) -> float:
     ridge), and one of the test rows. What whitening, scatter matrices and finished columns cost
     is left out.
     """
-    classes = 1 if kind != "multinomial" else len(problem.classes)
+    classes = len(problem.classes) if kind.startswith("multinomial") else 1
     steps = FOLDS * (draws + 1) / 2 if kind == "ridge" else _steps(ours(kind, problem, draws))
     train = problem.n * (FOLDS - 1) / FOLDS
     return 2e-9 * problem.d * classes * (2 * steps * train + problem.n * (draws + 1))

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 import controls as ct
 from controls.core.errors import ControlsWarning, InputError, InputTypeError
 from controls.core.rng import stream
-from controls.probes import LDAProbe, LogisticProbe, MeanDifferenceProbe, RidgeProbe, _folds, findings, linear
+from controls.probes import LDAProbe, LogisticProbe, MeanDifferenceProbe, RidgeProbe, _folds, _space, findings, linear
 
 DEVICES = [
     None,
@@ -108,6 +108,28 @@ def test_logistic_equals_refits_column_by_column(name, device):
         sure = np.diff(np.sort(theirs, axis=1)[:, -2:], axis=1)[:, 0] > 1e-4
         assert sure.any()
         np.testing.assert_array_equal(labels[sure, b], model.predict(rows)[sure])
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, 2.0])
+def test_rough_first_steps_end_where_scikit_learn_does(decay, monkeypatch):
+    rng = stream(0, "rough", decay)
+    turn = np.linalg.qr(rng.normal(size=(40, 40)))[0]
+    X = ((rng.normal(size=(1200, 40)) * np.arange(1, 41) ** -decay) @ turn).astype(np.float32)
+    codes = rng.integers(0, 7, size=(1200, 21))
+    codes[:, 0] = (X @ rng.normal(size=(40, 7)) / X.std()).argmax(1)
+    split = np.arange(1000), np.arange(1000, 1200)
+    monkeypatch.setattr(_space, "has_bfloat16", lambda device: True)  # where it is slow, it is still to be right
+    monkeypatch.setattr(_space, "_MOST_INFLATION", np.inf)
+    engine = LogisticProbe(tol=1e-4).engine(X, [split], "classification", 7)
+    assert engine._spaces[0].rough
+    ours = engine.predict(0, codes, "probabilities").probabilities
+    for b in range(0, 21, 5):
+        model, rows = refit(logistic(1.0), X.astype(float), codes[:, b], split)
+        np.testing.assert_allclose(ours[:, b], model.predict_proba(rows), rtol=0, atol=2e-3)
+    few = engine.predict(0, codes[:, :3], "probabilities").probabilities
+    np.testing.assert_allclose(few, ours[:, :3], rtol=0, atol=2e-3)  # whatever columns are beside
+    again = engine.predict(0, codes, "probabilities").probabilities
+    np.testing.assert_array_equal(again, ours)
 
 
 @pytest.mark.parametrize("name", ["signal", "three classes"])
