@@ -157,7 +157,7 @@ def test_killed_at_twenty_random_moments_it_goes_on_and_ends_with_the_same_bits(
         life = fork.Process(target=slow_study, args=(path, trainer, draws))
         life.start()
         life.join(rng.uniform(0.0, longest))
-        os.kill(life.pid, signal.SIGKILL)
+        life.kill()
         life.join()
         filled.append(kept_draws(path))
         longest *= 1.0 if filled[-1] > max(filled[:-1], default=0) else 1.3
