@@ -12,16 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from problems import TOL
+from problems import TOL, UNCORRELATED
 from timing import cores
+from workers import DRAWS, Way
 
 PEERS = {
     "ridge": "Ridge, R²",
     "logistic": "LogisticRegression, AUC",
+    UNCORRELATED: "LogisticRegression, AUC",
     "multinomial": "LogisticRegression, accuracy",
     "multinomial at default tol": "LogisticRegression, accuracy",
 }
-TARGETS: dict[str, int | str] = {"ridge": 200, "logistic": 120, "multinomial": 40, "multinomial at default tol": "none"}
+TARGETS = {"ridge": "200", "logistic": "120", "multinomial": "40"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def write_page(
     speeds: Sequence[Speed],
     growths: Sequence[Growth],
     memories: Sequence[Memory],
+    paths: Sequence[Way],
+    *,
     rate: tuple[float, float],
     sizes: dict[str, Any],
 ) -> str:
@@ -92,6 +96,9 @@ def write_page(
                 "## Memory",
                 "Peak of a fresh process with memory-mapped float32 activations; resident pages of the file count.",
                 _memory_table(memories),
+                "## Threads and workers",
+                f"scikit-learn's LogisticRegression, one fit at a time: the problem and {DRAWS} draws, five folds each.",
+                _ways_table(paths),
             ]
         )
         + "\n"
@@ -143,7 +150,9 @@ def _speed_table(speeds: Sequence[Speed]) -> str:
         timed = ", ".join(f"{seconds:.2f} s at {draws}" for draws, seconds in row.peer_timed)
         us = f"{row.ours:.2f} ({row.spread[0]:.2f} to {row.spread[1]:.2f})"
         cells = (f"{row.kind} ({PEERS[row.kind]})", row.draws, us, f"{row.peer:.1f}", timed)
-        rows.append("| " + " | ".join(map(str, (*cells, f"{row.peer / row.ours:.1f}", TARGETS[row.kind]))) + " |")
+        rows.append(
+            "| " + " | ".join(map(str, (*cells, f"{row.peer / row.ours:.1f}", TARGETS.get(row.kind, "")))) + " |"
+        )
     return "\n".join(rows)
 
 
@@ -178,3 +187,7 @@ def _memory_table(memories: Sequence[Memory]) -> str:
             f"| {row.kind} | {row.n} × {row.d} | {row.draws} | {row.seconds:.0f} | {row.before:.2f} | {row.peak:.2f} |"
         )
     return "\n".join(rows)
+
+
+def _ways_table(paths: Sequence[Way]) -> str:
+    return "\n".join(["| | seconds |", "|---|---|", *(f"| {way.words} | {way.seconds:.2f} |" for way in paths)])
