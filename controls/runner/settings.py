@@ -31,12 +31,8 @@ def settings_of(prepared: Prepared, versions: Mapping[str, str], threads: int) -
     found["cv"] = Setting(evaluator.folds.words if counted else evaluator.folds.key, evaluator.folds.words)
     if study.key is not None:
         found["key"] = Setting(study.key, repr(study.key))
-    plain = {
-        "seed": study.seed,
-        "block": prepared.plan.block,
-        "processor": _processor(),
-        "python": platform.python_version(),
-    }
+    found["processor"] = _processor()
+    plain = {"seed": study.seed, "block": prepared.plan.block, "python": platform.python_version()}
     if evaluator.batched:  # others run on one thread
         plain["threads"] = threads
     return found | {name: Setting(str(value), str(value)) for name, value in {**plain, **versions}.items()}
@@ -70,8 +66,10 @@ def _key(value: Any, key: str | None, name: str) -> str:
         ) from error
 
 
-def _processor() -> str:
+def _processor() -> Setting:
     """Return the kind of processor: sums on another kind may differ in their last bits."""
     import torch
 
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    words = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    found = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not say
+    return Setting(content_key((words, {name: str(found[name]) for name in sorted(found)})), words)

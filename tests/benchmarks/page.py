@@ -97,7 +97,7 @@ def write_page(
                 "Peak of a fresh process with memory-mapped float32 activations; resident pages of the file count.",
                 _memory_table(memories),
                 "## Threads and workers",
-                f"scikit-learn's LogisticRegression, one fit at a time: the problem and {DRAWS} draws, five folds each.",
+                f"scikit-learn's LogisticRegression, one fit at a time: the problem and {DRAWS} draws in five folds.",
                 _ways_table(paths),
             ]
         )

@@ -1,0 +1,43 @@
+"""The benchmark in its short form: every table is made, from runs that are too small to tell anything."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """The module that times, with small sizes; its parts find each other by plain names, as in a script."""
+    monkeypatch.syspath_prepend(str(HERE))
+    for name in ("problems", "timing", "page", "workers", "run"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    found = importlib.import_module("run")
+    monkeypatch.setattr(found, "N", 200)
+    monkeypatch.setattr(found, "D", 8)
+    monkeypatch.setattr(found, "CLASSES", 3)
+    monkeypatch.setattr(found, "DRAWS", dict.fromkeys(found.DRAWS, 9))
+    monkeypatch.setattr(found, "SAMPLES", dict.fromkeys(found.SAMPLES, (1, 2)))
+    monkeypatch.setattr(found, "GROWTH", {"n": [100, 200], "classes": [2, 3]})
+    return found
+
+
+def test_every_table_is_made(run, capfd):
+    page = importlib.import_module("page")
+    speeds = [run.speed(kind, 1, False) for kind in ("ridge", "multinomial")]
+    assert all(row.ours > 0 and row.work > 0 for row in speeds)
+    assert speeds[0].gradient is None
+    assert 0 < speeds[1].gradient < 1e-4
+    growths = [run.growth("logistic", name, 1) for name in ("n", "classes")]
+    peak = run.memory("ridge", n=300, d=8)
+    assert 0 < peak.before <= peak.peak
+    way = importlib.import_module("workers").Way("one at a time", 0.5)
+    sizes = {"n": 200, "d": 8, "classes": 3, "repeats": 1, "full": False}
+    text = page.write_page(speeds, growths, [peak], [way], rate=(1.0, 2.0), sizes=sizes)
+    for row in ("| ridge (", "| multinomial (", "| logistic, n |", "| ridge | 300 × 8 |", "| one at a time | 0.50 |"):
+        assert row in text
