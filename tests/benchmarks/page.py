@@ -89,20 +89,26 @@ def write_page(
                 _how_it_was_timed(sizes),
                 _speed_table(speeds),
                 _what_the_table_says(speeds, rate),
-                "## Growth",
-                "Seconds of ours, other sizes as above (with classes: n = 2000, d = 256, 49 draws), and the slope of "
-                "log seconds in log size.",
-                _growth_table(growths),
-                "## Memory",
-                "Peak of a fresh process with memory-mapped float32 activations; resident pages of the file count.",
-                _memory_table(memories),
-                "## Threads and workers",
-                f"scikit-learn's LogisticRegression, one fit at a time: the problem and {DRAWS} draws in five folds.",
-                _ways_table(paths),
+                *(_other_tables(growths, memories, paths) if growths else ["Only speed was timed in this run."]),
             ]
         )
         + "\n"
     )
+
+
+def _other_tables(growths: Sequence[Growth], memories: Sequence[Memory], paths: Sequence[Way]) -> list[str]:
+    return [
+        "## Growth",
+        "Seconds of ours, other sizes as above (with classes: n = 2000, d = 256, 49 draws), and the slope of "
+        "log seconds in log size.",
+        _growth_table(growths),
+        "## Memory",
+        "Peak of a fresh process with memory-mapped float32 activations; resident pages of the file count.",
+        _memory_table(memories),
+        "## Threads and workers",
+        f"scikit-learn's LogisticRegression, one fit at a time: the problem and {DRAWS} draws in five folds.",
+        _ways_table(paths),
+    ]
 
 
 def _machine(sizes: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """Time ours beside the peer in the same run, and write docs/benchmarks.md.
 
-python tests/benchmarks/run.py [--full] [--repeats 5] [--docs docs/benchmarks.md]
+python tests/benchmarks/run.py [--full] [--repeats 5] [--kinds ridge logistic] [--speed-only] [--docs PAGE]
+
+About 25 minutes on two idle cores, most of them the peer's.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from statistics import median
 from page import Growth, Memory, Speed, write_page
 from problems import KINDS, UNCORRELATED, make_problem
 from timing import FOLDS, largest_gradient, line, ours, peer, product_rate, seconds, useful_work
-from workers import ways
+from workers import Way, ways
 
 N, D, CLASSES = 4000, 512, 17
 DRAWS = {"ridge": 999, "logistic": 999, UNCORRELATED: 999, "multinomial": 199, "multinomial at default tol": 49}
@@ -80,18 +82,25 @@ def memory(kind: str, n: int = 100_000, d: int = 768) -> Memory:
     return Memory(kind, n, d, DRAWS[kind], **found)
 
 
+def the_rest(repeats: int) -> tuple[list[Growth], list[Memory], list[Way]]:
+    """Return growth, memory, and what threads and workers do."""
+    names = {"ridge": ("n", "d", "draws"), "logistic": ("n", "d", "draws", "classes")}
+    curves = [growth(kind, name, min(repeats, 3)) for kind, of in names.items() for name in of]
+    peaks = [memory(kind) for kind in ("ridge", "logistic")]
+    return curves, peaks, ways(N, D, min(repeats, 3))
+
+
 def main() -> None:
     """Read the arguments, time everything, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="time the peer on all permutations")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--docs", type=Path, default=Path("docs/benchmarks.md"))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of the table of speed")
+    parser.add_argument("--speed-only", action="store_true", help="no growth, memory and workers")
     given = parser.parse_args()
-    rows = [speed(kind, given.repeats, given.full) for kind in KINDS]
-    names = {"ridge": ("n", "d", "draws"), "logistic": ("n", "d", "draws", "classes")}
-    curves = [growth(kind, name, min(given.repeats, 3)) for kind, of in names.items() for name in of]
-    peaks = [memory(kind) for kind in ("ridge", "logistic")]
-    paths = ways(N, D, min(given.repeats, 3))
+    rows = [speed(kind, given.repeats, given.full) for kind in given.kinds]
+    curves, peaks, paths = ([], [], []) if given.speed_only else the_rest(given.repeats)
     rate = product_rate(N * (FOLDS - 1) // FOLDS, D)
     sizes = {"n": N, "d": D, "classes": CLASSES, "repeats": given.repeats, "full": given.full}
     given.docs.write_text(write_page(rows, curves, peaks, paths, rate=rate, sizes=sizes), encoding="utf-8")
