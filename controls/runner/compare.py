@@ -83,19 +83,7 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
     caveats = find_caveats(control, evaluator, study.seed, drawn)
     tested = _test(context, planned, drawn)
     p, inference = tested.p, "ensemble" if caveats.withdrawn else control.inference
-    ends = bounds(selectivity, study.alpha)
-    evidence = Evidence(
-        selectivity,
-        ends,
-        p.upper,
-        p.lower,
-        p.floor,
-        evaluator.problem.n_units,
-        tested.count,
-        test=inference != "ensemble",
-        what="swaps" if planned.paired else "relabelings",
-        unscored=0.0 if planned.paired else unscored(drawn.scores),
-    )
+    evidence = _evidence(context, planned, drawn, selectivity=selectivity, tested=tested, inference=inference)
     verdict, reason = judge(evidence, study.alpha, study.smallest_effect)
     return Comparison(
         control=name,
@@ -105,7 +93,7 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
         control_scores=drawn.scores,
         control_mean=_mean(drawn.scores),
         selectivity=selectivity,
-        bounds=ends,
+        bounds=evidence.bounds,
         p_value=p.upper,
         p_lower=p.lower,
         p_floor=p.floor,
@@ -125,6 +113,30 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
         licensed=verdict is Verdict.SELECTIVE,
         integrity=_integrity(control, evaluator),
         failures=drawn.failures,
+    )
+
+
+def _evidence(
+    context: _Context,
+    planned: PlannedControl,
+    drawn: Drawn,
+    *,
+    selectivity: Estimate,
+    tested: _Tested,
+    inference: str,
+) -> Evidence:
+    """Return what the verdict is made from."""
+    return Evidence(
+        selectivity,
+        bounds(selectivity, context.study.alpha),
+        tested.p.upper,
+        tested.p.lower,
+        tested.p.floor,
+        context.evaluator.problem.n_units,
+        tested.count,
+        test=inference != "ensemble",
+        what="swaps" if planned.paired else "relabelings",
+        unscored=0.0 if planned.paired else unscored(drawn.scores),
     )
 
 
