@@ -52,6 +52,12 @@ THEMES = (
         '`target="fitted"` speaks of these fitted models on new units, `target="expected"` of the procedure at '
         "this sample size on new data, whose spread over samples it has to cover.",
     ),
+    Theme(
+        "faults",
+        "Planted faults",
+        "Something is broken on purpose, and must be seen: by false alarms, or by the test kit "
+        "(`controls.testing.check_control`, `check_trainer`). Beside each fault stands the sound way, which must pass.",
+    ),
 )
 
 

@@ -223,10 +223,4 @@ CASES = (
         )
         for each in EXPECTED
     ),
-    Case(
-        "tokens as units",
-        "does a bootstrap of tokens hold the truth of clustered data?",
-        "no: documents vary",
-        count_tokens,
-    ),
 )
