@@ -1,4 +1,4 @@
-"""Closed-form readoffs of the Gaussian layer against quadrature and simulation; the minimax readoff against its proof."""
+"""Closed-form readoffs of the Gaussian layer against quadrature and simulation; minimax readoffs against their proof."""
 
 from __future__ import annotations
 
