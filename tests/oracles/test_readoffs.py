@@ -1,4 +1,4 @@
-"""Closed-form readoffs of the Gaussian layer against quadrature and simulation; minimax readoffs against their proof."""
+"""Closed-form readoffs of the Gaussian layer against quadrature and simulation; the minimax readoff and its proof."""
 
 from __future__ import annotations
 
