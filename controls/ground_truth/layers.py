@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, final
@@ -137,21 +138,26 @@ class Layer:
             "x3" for concept 3, 1 where it is on and 0 elsewhere; and a source: the torch module, the
             inputs, and how the one reads the other.
         """
-        from controls.ground_truth.modules import hidden_layer
-
         noise = real_number(noise, "noise", low=0, high=np.inf, open_ends=False)
         places = check_concepts(concepts, self.m)
         fair = places if balanced else ()
         X = self.inputs.sample(n, rng, balanced=fair)
         labels = combine(X, places, ask, rates=self.inputs.rates(balanced=fair))
         extra = noise * rng.standard_normal((len(X), self.d)) if noise else None
-        H = self.hidden(X) if extra is None else self.hidden(X) + extra
-        return Problem(
-            {"input": X, "hidden": H},
-            labels,
-            groups={f"x{place}": (X[:, place] > 0).astype(np.int64) for place in places},
-            source=Source(self.module(), X, partial(hidden_layer, noise=extra)),
-        ).at("hidden")
+        return self.problem(X, labels, {f"x{place}": (X[:, place] > 0).astype(np.int64) for place in places}, extra)
+
+    def problem(
+        self, X: np.ndarray, labels: np.ndarray, groups: Mapping[str, np.ndarray], noise: np.ndarray | None = None
+    ) -> Problem:
+        """Return a problem on given inputs (n, m), with labels, groups and noise (n, d) of one's own.
+
+        Sites and source are those of ``sample``.
+        """
+        from controls.ground_truth.modules import hidden_layer
+
+        H = self.hidden(X) if noise is None else self.hidden(X) + noise
+        source = Source(self.module(), X, partial(hidden_layer, noise=noise))
+        return Problem({"input": X, "hidden": H}, labels, groups=groups, source=source).at("hidden")
 
 
 @final
@@ -247,3 +253,43 @@ class LayerTruth:
 def _neuron(weights: np.ndarray, bias: float, low: float, activation: str, on: np.ndarray) -> np.ndarray:
     """Return what a neuron makes of inputs that are on (1) or off (``low``), shape (N,)."""
     return activate((low + (1 - low) * on) @ weights + bias, activation)
+
+
+class LayerWorld(ABC):
+    """A world that is one layer on bits: what its own parameters say, and the problems and truth of the layer."""
+
+    @property
+    @abstractmethod
+    def layer(self) -> Layer:
+        """The layer, the same one every time."""
+
+    @property
+    @abstractmethod
+    def question(self) -> tuple[tuple[int, ...], str]:
+        """The concepts, and what is made of them, where ``sample`` names none."""
+
+    @property
+    def truth(self) -> LayerTruth:
+        """What a linear readout of the hidden layer can know, exactly."""
+        return self.layer.truth
+
+    def sample(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        *,
+        concepts: tuple[int, ...] | None = None,
+        ask: str | None = None,
+        balanced: bool = False,
+        noise: float = 0.0,
+    ) -> Problem:
+        """Return a problem, as ``Layer.sample`` does; ``concepts`` and ``ask`` are those of ``question`` by default."""
+        usual_concepts, usual_ask = self.question
+        return self.layer.sample(
+            n,
+            rng,
+            concepts=usual_concepts if concepts is None else concepts,
+            ask=usual_ask if ask is None else ask,
+            balanced=balanced,
+            noise=noise,
+        )
