@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import final
 
-from controls.core.errors import unknown_name
+from controls.core.errors import NameNotFound
 from controls.testing.suite.case import Case
 
 
@@ -80,5 +81,8 @@ def chosen(names: Iterable[str] = ()) -> list[tuple[Theme, Case]]:
     wanted = {name.lower(): name for name in names}
     for low, name in wanted.items():
         if low not in known:
-            raise unknown_name("case", name, known.values(), advice="Give names of themes or of cases.")
+            near = get_close_matches(low, known, n=1, cutoff=0.5)
+            hint = f" Did you mean {known[near[0]]!r}?" if near else ""
+            themes = ", ".join(theme.name for theme in THEMES)
+            raise NameNotFound(f"no theme or case is called {name!r}; themes are: {themes}.{hint}")
     return [pair for pair in pairs if not wanted or {pair[0].name.lower(), pair[1].name.lower()} & set(wanted)]
