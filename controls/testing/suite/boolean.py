@@ -110,6 +110,25 @@ def sparse_and(effort: Effort) -> list[Check]:
     ]
 
 
+def sparse_readoffs(effort: Effort) -> list[Check]:
+    """Readoffs of a sparse layer err by their law: mean and mean square over layers, at three widths."""
+    cases = {"11": (0, 1, 2), "10": (0, 2, 3), "00": (2, 3, 4)}  # three active inputs, for the pair (0, 1)
+    X = np.zeros((3, 8))
+    for row, active in zip(X, cases.values(), strict=True):
+        row[list(active)] = 1
+    checks: list[Check] = []
+    for d in (64, 256, 1024):
+        worlds = [SparseAnd(8, d, seed=seed) for seed in range(effort.pick(1000, 5000))]
+        common = np.array([world.n_common[0, 1] for world in worlds])
+        values = np.array([world.read(X, [(0, 1)])[:, 0] for world in worlds]) - combine(X, (0, 1), "and")
+        for case, errors in zip(cases, values[common > 0].T, strict=True):
+            law = worlds[0].error_law(case)
+            exact = law.rmse(common[common > 0]) ** 2
+            checks.append(agreement(f"d={d}, case {case}: mean error", law.mean, errors))
+            checks.append(agreement(f"d={d}, case {case}: mean squared error", exact, errors**2))
+    return checks
+
+
 def targeted_and(effort: Effort) -> list[Check]:
     """Of a layer made by hand, targets are read and omitted pairs are not, whatever shuffled labels say of AND."""
     rng = effort.stream("targeted AND")
@@ -209,6 +228,12 @@ CASES = (
         "Which of the pairs of 32 inputs are computed by 64 sparse random neurons? One batched call.",
         "null exactly where no neuron sees both; elsewhere partial R² by expansion in centred products",
         sparse_and,
+    ),
+    Case(
+        "sparse readoffs",
+        "How much does the mean of the neurons that see both of two inputs err as a readoff of their AND?",
+        "the law of a binomial number of other active inputs per neuron, over its number of neurons",
+        sparse_readoffs,
     ),
     Case(
         "targeted AND",
