@@ -62,7 +62,14 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
 
 def _of_labels(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:
     found = control.caveats(evaluator.problem, stream(seed, "caveats"))
-    return (*found, *_of_folds(control, evaluator, seed))
+    return (*_of_maker(control, evaluator), *found, *_of_folds(control, evaluator, seed))
+
+
+def _of_maker(control: Control, evaluator: Evaluator) -> tuple[str, ...]:
+    """Return why the maker of the labels says that they are not exchangeable."""
+    if control.level != "labels" or control.inference != "exact":
+        return ()
+    return tuple(remark.words for remark in evaluator.problem.remarks if remark.withdraws)
 
 
 def _of_folds(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:
