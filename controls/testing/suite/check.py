@@ -1,0 +1,44 @@
+"""What every check of a case is: something expected beside something measured."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+
+class Check(ABC):
+    """One thing that must come out; concrete checks are frozen dataclasses."""
+
+    judged: ClassVar[bool] = True  # whether it can fail
+    by_chance: ClassVar[bool] = False  # whether a test decides, so that the family of checks shares its level
+    what: str  # unique within its case
+
+    @abstractmethod
+    def passed(self, level: float) -> bool:
+        """Return whether what was measured does not contradict what was expected, by tests at this level."""
+
+    @property
+    @abstractmethod
+    def expected_words(self) -> str:
+        """What is right, for a table."""
+
+    @property
+    @abstractmethod
+    def measured_words(self) -> str:
+        """What came out, for a table."""
+
+    @abstractmethod
+    def numbers(self) -> dict[str, Any]:
+        """Return what is expected and measured, and the ends of an interval (low, high) where there is one."""
+
+    def as_dict(self, level: float) -> dict[str, Any]:
+        """Return the check for a JSON file."""
+        return {
+            **asdict(self),  # type: ignore[call-overload] - concrete checks are dataclasses
+            "kind": type(self).__name__,
+            **self.numbers(),
+            "expected_words": self.expected_words,
+            "measured_words": self.measured_words,
+            "passed": bool(self.passed(level)),
+        }
