@@ -12,6 +12,7 @@ from controls.core.rng import stream
 from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
 from controls.runner.folds import FixedFolds, UnitFolds
+from controls.runner.saturation import saturation_caveats
 
 WITHDRAWN = (
     "The score is more than labels rearranged in this way give; since the labels observed differ from rearranged ones "
@@ -38,7 +39,8 @@ def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn
         ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
     )
     words = () if control.inference == "paired" else _of_scores(drawn)
-    return Caveats((*found, *words), bool(found))
+    saturated = saturation_caveats(control, evaluator, seed)
+    return Caveats((*found, *saturated, *words), bool(found))
 
 
 def _of_scores(drawn: Drawn) -> tuple[str, ...]:
