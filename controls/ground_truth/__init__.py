@@ -6,13 +6,7 @@ from controls.ground_truth.documents import GaussianDocuments, NullDocuments
 from controls.ground_truth.error_figure import error_figure
 from controls.ground_truth.exact_layers import OddParity, QuadraticLayer, TargetedAnd
 from controls.ground_truth.layers import Layer, LayerTruth, LayerWorld
-from controls.ground_truth.networks import (
-    Network,
-    interaction_contrasts,
-    least_squares_network,
-    random_network,
-    targeted_network,
-)
+from controls.ground_truth.networks import Network, interaction_contrasts, least_squares_network, random_network
 from controls.ground_truth.population import null_certificate, partial_r2
 from controls.ground_truth.redraws import REDRAWS, redraw_gaussian, redraw_rows, redraw_spectrum
 from controls.ground_truth.saturation import RandomTypes
@@ -54,5 +48,4 @@ __all__ = [
     "redraw_gaussian",
     "redraw_rows",
     "redraw_spectrum",
-    "targeted_network",
 ]
