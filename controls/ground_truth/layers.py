@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -137,21 +139,26 @@ class Layer:
             "x3" for concept 3, 1 where it is on and 0 elsewhere; and a source: the torch module, the
             inputs, and how the one reads the other.
         """
-        from controls.ground_truth.modules import hidden_layer
-
         noise = real_number(noise, "noise", low=0, high=np.inf, open_ends=False)
         places = check_concepts(concepts, self.m)
         fair = places if balanced else ()
         X = self.inputs.sample(n, rng, balanced=fair)
         labels = combine(X, places, ask, rates=self.inputs.rates(balanced=fair))
         extra = noise * rng.standard_normal((len(X), self.d)) if noise else None
-        H = self.hidden(X) if extra is None else self.hidden(X) + extra
-        return Problem(
-            {"input": X, "hidden": H},
-            labels,
-            groups={f"x{place}": (X[:, place] > 0).astype(np.int64) for place in places},
-            source=Source(self.module(), X, partial(hidden_layer, noise=extra)),
-        ).at("hidden")
+        return self.problem(X, labels, {f"x{place}": (X[:, place] > 0).astype(np.int64) for place in places}, extra)
+
+    def problem(
+        self, X: np.ndarray, labels: np.ndarray, groups: Mapping[str, np.ndarray], noise: np.ndarray | None = None
+    ) -> Problem:
+        """Return a problem on given inputs (n, m), with labels, groups and noise (n, d) of one's own.
+
+        Sites and source are those of ``sample``.
+        """
+        from controls.ground_truth.modules import hidden_layer
+
+        H = self.hidden(X) if noise is None else self.hidden(X) + noise
+        source = Source(self.module(), X, partial(hidden_layer, noise=noise))
+        return Problem({"input": X, "hidden": H}, labels, groups=groups, source=source).at("hidden")
 
 
 @final
@@ -173,7 +180,9 @@ class LayerTruth:
 
     layer: Layer
 
-    def partial_r2(self, concepts: tuple[int, ...], *, balanced: bool = False, noise: float = 0.0) -> float:
+    def partial_r2(
+        self, concepts: tuple[int, ...], *, balanced: bool = False, lower: bool = False, noise: float = 0.0
+    ) -> float:
         """Return the share of the centred product of the concepts that is linear in the layer, given the inputs.
 
         Parameters
@@ -182,6 +191,9 @@ class LayerTruth:
             Positions of at least two inputs.
         balanced : bool, default False
             Whether the concepts are fair coins.
+        lower : bool, default False
+            Whether centred products of fewer of the concepts are removed as well, as
+            ``interaction_test`` does; for two concepts there are none.
         noise : float, default 0.0
             Standard deviation of independent noise on the layer.
 
@@ -195,12 +207,13 @@ class LayerTruth:
         InputError
             A neuron sees more than 16 inputs; of inputs that are not independent, more than 65,536.
         """
-        fair = tuple(concepts) if balanced else ()
-        return float(self._shares([concepts], fair, noise)[0])
+        fair, order = (tuple(concepts) if balanced else ()), len(concepts)
+        fewer = [part for size in range(2, order) for part in combinations(concepts, size)] if lower else []
+        return float(self._shares([concepts], fair, fewer, noise)[0])
 
     def partial_r2_of(self, concept_sets: Sequence[tuple[int, ...]], *, noise: float = 0.0) -> np.ndarray:
         """Return ``partial_r2`` of many sets of concepts at once, none of them balanced; shape (len(concept_sets),)."""
-        return self._shares(concept_sets, (), noise)
+        return self._shares(concept_sets, (), [], noise)
 
     def is_null(self, concepts: tuple[int, ...]) -> bool:
         """Return whether a proof says that the centred product of the concepts cannot be read at all.
@@ -221,17 +234,22 @@ class LayerTruth:
             or (odd and order >= 3 and order % 2 == 1)
         )
 
-    def _shares(self, concept_sets: Sequence[tuple[int, ...]], fair: tuple[int, ...], noise: float) -> np.ndarray:
+    def _shares(
+        self, concept_sets: Sequence[tuple[int, ...]], fair: tuple[int, ...], fewer: list, noise: float
+    ) -> np.ndarray:
         layer = self.layer
         places = [check_concepts(concepts, layer.m) for concepts in concept_sets]
         if any(len(concepts) < 2 for concepts in places):
             raise InputError(f"concepts must name at least two inputs, got {concept_sets!r}.")
         rates = layer.inputs.rates(balanced=fair)
         if layer.inputs.independent:
-            return expanded_partial_r2(self._neurons(), rates, places, noise=noise)
+            return expanded_partial_r2(self._neurons(), rates, places, removed=fewer, noise=noise)
         X, probabilities = layer.inputs.enumerate(balanced=fair)
-        T = np.stack([combine(X, concepts, "product", rates=rates) for concepts in places], axis=1)
-        return partial_r2(layer.hidden(X), T, probabilities, X, noise=noise)
+        T, also = (
+            np.array([combine(X, concepts, "product", rates=rates) for concepts in sets]).reshape(-1, len(X)).T
+            for sets in (places, fewer)
+        )
+        return partial_r2(layer.hidden(X), T, probabilities, np.hstack([X, also]), noise=noise)
 
     def _neurons(self) -> list:
         layer = self.layer
@@ -247,3 +265,43 @@ class LayerTruth:
 def _neuron(weights: np.ndarray, bias: float, low: float, activation: str, on: np.ndarray) -> np.ndarray:
     """Return what a neuron makes of inputs that are on (1) or off (``low``), shape (N,)."""
     return activate((low + (1 - low) * on) @ weights + bias, activation)
+
+
+class LayerWorld(ABC):
+    """A world that is one layer on bits: what its own parameters say, and the problems and truth of the layer."""
+
+    @property
+    @abstractmethod
+    def layer(self) -> Layer:
+        """The layer, the same one every time."""
+
+    @property
+    @abstractmethod
+    def question(self) -> tuple[tuple[int, ...], str]:
+        """The concepts, and what is made of them, where ``sample`` names none."""
+
+    @property
+    def truth(self) -> LayerTruth:
+        """What a linear readout of the hidden layer can know, exactly."""
+        return self.layer.truth
+
+    def sample(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        *,
+        concepts: tuple[int, ...] | None = None,
+        ask: str | None = None,
+        balanced: bool = False,
+        noise: float = 0.0,
+    ) -> Problem:
+        """Return a problem, as ``Layer.sample`` does; ``concepts`` and ``ask`` are those of ``question`` by default."""
+        usual_concepts, usual_ask = self.question
+        return self.layer.sample(
+            n,
+            rng,
+            concepts=usual_concepts if concepts is None else concepts,
+            ask=usual_ask if ask is None else ask,
+            balanced=balanced,
+            noise=noise,
+        )
