@@ -52,6 +52,18 @@ THEMES = (
         '`target="fitted"` speaks of these fitted models on new units, `target="expected"` of the procedure at '
         "this sample size on new data, whose spread over samples it has to cover.",
     ),
+    Theme(
+        "dictionaries",
+        "Rare, superposed and planted features",
+        "Activations are sums of known directions (`controls.ground_truth.PlantedDictionary`, `PlantedDirection`). "
+        "What a probe reads and what steering leaks is known; what an SAE finds has a reference that holds nothing.",
+    ),
+    Theme(
+        "power",
+        "Power: how large an effect is found",
+        "A direction is planted at several strengths (`delta`, in standard deviations of the noise). "
+        "Two counts at each: p at or below .05, and the verdict SELECTIVE.",
+    ),
 )
 
 

@@ -273,8 +273,8 @@ def _chance(effort: Effort, truth: np.ndarray, reference: Sequence[SAE]) -> Boun
     """Random directions are too low a reference: beside them structureless data look like a finding."""
     from controls.testing.suite._sae import mean_max_cosine
 
-    rng = effort.stream("planted", "chance")
-    chance = np.mean([mean_max_cosine(truth, random_directions(*truth.shape, rng)) for _ in range(20)])
+    (m, d), rng = truth.shape, effort.stream("planted", "chance")
+    chance = np.mean([mean_max_cosine(truth, random_directions(m, d, rng)) for _ in range(20)])
     above = float(np.mean(_near(truth, reference)) - chance)
     return Bound("covariance-matched: MMCS − random directions, too low a reference", "at least", 0.05, above)
 
