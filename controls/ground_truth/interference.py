@@ -67,7 +67,7 @@ def interference_sd(receptive: np.ndarray, X: np.ndarray, d0: int) -> np.ndarray
 def gated_mean(count: np.ndarray, sd: np.ndarray, gate: Gate) -> np.ndarray:
     """Return the expected value of a gate, where interference is normal with this standard deviation."""
     z, spread = gate.scale * count + gate.bias, gate.scale * sd
-    return sum(sign * _rectified(z - off, spread) for sign, off in gate.steps)
+    return np.sum([sign * _rectified(z - off, spread) for sign, off in gate.steps], axis=0)
 
 
 def _rectified(centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
