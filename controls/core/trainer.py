@@ -59,7 +59,9 @@ class Engine(Protocol):
         """Fit the fold's training rows of every column of ``targets`` (n, B); predict its test rows.
 
         ``targets`` are class codes 0 … C−1 (int64) or numbers (float64). ``needs`` says which of
-        "labels", "scores", "probabilities" the output must have.
+        "labels", "scores", "probabilities" the output must have. The folds of a block follow one
+        another with the same array, which is read-only: what is made of it may be kept until another
+        comes; where an array can be written to, its content may have changed.
         """
         ...
 

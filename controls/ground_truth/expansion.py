@@ -17,6 +17,7 @@ def expanded_partial_r2(
     rates: np.ndarray,
     concept_sets: Sequence[tuple[int, ...]],
     *,
+    removed: Sequence[tuple[int, ...]] = (),
     tol: float = 1e-9,
     noise: float = 0.0,
 ) -> np.ndarray:
@@ -31,6 +32,8 @@ def expanded_partial_r2(
         How often each input is on.
     concept_sets : sequence of tuple of int
         Sets of at least two inputs each.
+    removed : sequence of tuple of int
+        Sets whose centred products are removed from the layer too, beside the inputs.
     tol, noise : float
         As in ``partial_r2``.
 
@@ -52,10 +55,15 @@ def expanded_partial_r2(
     C[place.ravel(), np.repeat(np.arange(len(parts)), [len(name) for name, _ in parts])] = np.concatenate(
         [values for _, values in parts]
     )
-    wanted = [sum(1 << place for place in concepts) for concepts in concept_sets]
-    T = (columns[:, None] == np.array(wanted, dtype=columns.dtype)).astype(np.float64)
-    several = np.array([int(name).bit_count() > 1 for name in columns])
-    return explained(C[several], T[several], tol * float(np.linalg.norm(C)), noise)
+    wanted = np.array([_name(concepts) for concepts in concept_sets], dtype=columns.dtype)
+    T = (columns[:, None] == wanted).astype(np.float64)
+    gone = {_name(concepts) for concepts in removed}
+    left = np.array([int(name).bit_count() > 1 and int(name) not in gone for name in columns])
+    return explained(C[left], T[left], tol * float(np.linalg.norm(C)), noise)
+
+
+def _name(concepts: tuple[int, ...]) -> int:
+    return sum(1 << place for place in concepts)
 
 
 def _coefficients(

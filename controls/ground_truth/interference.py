@@ -77,7 +77,7 @@ def _rectified(centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
     return centre * ndtr(t) + spread * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi)
 
 
-def case_bias(case: str, counts: np.ndarray, *, m: int, s: int, d0: int, gate: str = "relu") -> np.ndarray:
+def counting_bias(case: str, counts: np.ndarray, *, m: int, s: int, d0: int, gate: str = "relu") -> np.ndarray:
     """Return the expected error of neurons that count both inputs of a pair, over inputs and embeddings.
 
     Parameters
@@ -103,7 +103,7 @@ def case_bias(case: str, counts: np.ndarray, *, m: int, s: int, d0: int, gate: s
 
     Examples
     --------
-    >>> float(case_bias("10", 22, m=512, s=2, d0=256).round(3))
+    >>> float(counting_bias("10", 22, m=512, s=2, d0=256).round(3))
     0.196
     """
     active = one_of(case, "case", ("00", "10", "11")).count("1")

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -179,7 +180,9 @@ class LayerTruth:
 
     layer: Layer
 
-    def partial_r2(self, concepts: tuple[int, ...], *, balanced: bool = False, noise: float = 0.0) -> float:
+    def partial_r2(
+        self, concepts: tuple[int, ...], *, balanced: bool = False, lower: bool = False, noise: float = 0.0
+    ) -> float:
         """Return the share of the centred product of the concepts that is linear in the layer, given the inputs.
 
         Parameters
@@ -188,6 +191,9 @@ class LayerTruth:
             Positions of at least two inputs.
         balanced : bool, default False
             Whether the concepts are fair coins.
+        lower : bool, default False
+            Whether centred products of fewer of the concepts are removed as well, as
+            ``interaction_test`` does; for two concepts there are none.
         noise : float, default 0.0
             Standard deviation of independent noise on the layer.
 
@@ -201,12 +207,13 @@ class LayerTruth:
         InputError
             A neuron sees more than 16 inputs; of inputs that are not independent, more than 65,536.
         """
-        fair = tuple(concepts) if balanced else ()
-        return float(self._shares([concepts], fair, noise)[0])
+        fair, order = (tuple(concepts) if balanced else ()), len(concepts)
+        fewer = [part for size in range(2, order) for part in combinations(concepts, size)] if lower else []
+        return float(self._shares([concepts], fair, fewer, noise)[0])
 
     def partial_r2_of(self, concept_sets: Sequence[tuple[int, ...]], *, noise: float = 0.0) -> np.ndarray:
         """Return ``partial_r2`` of many sets of concepts at once, none of them balanced; shape (len(concept_sets),)."""
-        return self._shares(concept_sets, (), noise)
+        return self._shares(concept_sets, (), [], noise)
 
     def is_null(self, concepts: tuple[int, ...]) -> bool:
         """Return whether a proof says that the centred product of the concepts cannot be read at all.
@@ -227,17 +234,22 @@ class LayerTruth:
             or (odd and order >= 3 and order % 2 == 1)
         )
 
-    def _shares(self, concept_sets: Sequence[tuple[int, ...]], fair: tuple[int, ...], noise: float) -> np.ndarray:
+    def _shares(
+        self, concept_sets: Sequence[tuple[int, ...]], fair: tuple[int, ...], fewer: list, noise: float
+    ) -> np.ndarray:
         layer = self.layer
         places = [check_concepts(concepts, layer.m) for concepts in concept_sets]
         if any(len(concepts) < 2 for concepts in places):
             raise InputError(f"concepts must name at least two inputs, got {concept_sets!r}.")
         rates = layer.inputs.rates(balanced=fair)
         if layer.inputs.independent:
-            return expanded_partial_r2(self._neurons(), rates, places, noise=noise)
+            return expanded_partial_r2(self._neurons(), rates, places, removed=fewer, noise=noise)
         X, probabilities = layer.inputs.enumerate(balanced=fair)
-        T = np.stack([combine(X, concepts, "product", rates=rates) for concepts in places], axis=1)
-        return partial_r2(layer.hidden(X), T, probabilities, X, noise=noise)
+        T, also = (
+            np.array([combine(X, concepts, "product", rates=rates) for concepts in sets]).reshape(-1, len(X)).T
+            for sets in (places, fewer)
+        )
+        return partial_r2(layer.hidden(X), T, probabilities, np.hstack([X, also]), noise=noise)
 
     def _neurons(self) -> list:
         layer = self.layer

@@ -12,25 +12,12 @@ import numpy as np
 
 from controls.core.errors import InputError
 from controls.core.problem import Problem, Source
-from controls.core.validate import as_activations, as_numpy, whole_number
+from controls.core.validate import as_activations, as_numpy
 from controls.ground_truth.bits import InputLaw, check_concepts, combine
 from controls.ground_truth.layers import Layer, LayerTruth, activate
 
 if TYPE_CHECKING:
     import torch
-
-
-def random_directions(m: int, d0: int, rng: np.random.Generator) -> np.ndarray:
-    """Return m independent uniform unit vectors of d0 dimensions, shape (m, d0).
-
-    Examples
-    --------
-    >>> F = random_directions(3, 50, np.random.default_rng(0))
-    >>> np.linalg.norm(F, axis=1).round(9)
-    array([1., 1., 1.])
-    """
-    F = rng.standard_normal((whole_number(m, "m", low=1), whole_number(d0, "d0", low=2)))
-    return F / np.linalg.norm(F, axis=1, keepdims=True)
 
 
 @final
@@ -56,7 +43,7 @@ class SuperposedLayer:
 
     Examples
     --------
-    >>> from controls.ground_truth import Sparse
+    >>> from controls.ground_truth import Sparse, random_directions
     >>> rng = np.random.default_rng(0)
     >>> world = SuperposedLayer(rng.standard_normal((20, 6)), random_directions(10, 6, rng), inputs=Sparse(10, 2))
     >>> world.sample(100, rng)

@@ -14,8 +14,9 @@ from controls.core.errors import InputError
 from controls.core.rng import stream
 from controls.core.validate import one_of, real_number, whole_number
 from controls.ground_truth.bits import Sparse
-from controls.ground_truth.interference import GATES, case_bias, interference_sd
-from controls.ground_truth.superposed import SuperposedLayer, SuperposedWorld, pair_ends, random_directions
+from controls.ground_truth.dictionaries import random_directions
+from controls.ground_truth.interference import GATES, counting_bias, interference_sd
+from controls.ground_truth.superposed import SuperposedLayer, SuperposedWorld, pair_ends
 
 _ASKS = ("and", "xor")
 
@@ -81,7 +82,7 @@ class CountingWorld(SuperposedWorld):
     def bias(self, case: str, pairs: Sequence[tuple[int, int]], *, ask: str = "and") -> np.ndarray:
         """Return the expected error of each pair's readoff in a case, over directions and inputs, shape (P,).
 
-        See `case_bias`; what a pair's neurons count is taken as it is. An XOR errs by −2 times the AND.
+        See `counting_bias`; what a pair's neurons count is taken as it is. An XOR errs by −2 times the AND.
         """
         one_of(ask, "ask", _ASKS)
         counts = self.receptive.sum(axis=1)
@@ -90,7 +91,7 @@ class CountingWorld(SuperposedWorld):
         used = members.any(axis=0)
         errors = np.zeros(len(sizes))
         wanted = np.unique(which[used])
-        errors[wanted] = case_bias(case, sizes[wanted], m=self.m, s=self.s, d0=self.d0, gate=self.gate)
+        errors[wanted] = counting_bias(case, sizes[wanted], m=self.m, s=self.s, d0=self.d0, gate=self.gate)
         n = members.sum(axis=1)
         means = np.where(n > 0, members @ errors[which] / np.maximum(n, 1), np.nan)
         return means if ask == "and" else -2 * means
@@ -197,9 +198,7 @@ class TargetedSuperposedAnd(CountingWorld):
             return tuple(zip(np.minimum(first, second).tolist(), np.maximum(first, second).tolist(), strict=True))
         first, second = np.triu_indices(self.m, 1)
         if whole_number(self.targets, "targets", low=1) > len(first):
-            raise InputError(
-                f"targets must be at most the {len(first)} pairs of m = {self.m} inputs, got {self.targets}."
-            )
+            raise InputError(f"targets must be at most {len(first)}, the pairs of {self.m} inputs, got {self.targets}.")
         kept = stream(self.seed, "targets", self.m).choice(len(first), self.targets, replace=False)
         return tuple(zip(first[kept].tolist(), second[kept].tolist(), strict=True))
 

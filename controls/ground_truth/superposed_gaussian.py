@@ -14,7 +14,8 @@ from controls.core.errors import InputError
 from controls.core.rng import stream
 from controls.core.validate import one_of, whole_number
 from controls.ground_truth.bits import Sparse
-from controls.ground_truth.superposed import SuperposedLayer, SuperposedWorld, pair_ends, random_directions
+from controls.ground_truth.dictionaries import random_directions
+from controls.ground_truth.superposed import SuperposedLayer, SuperposedWorld, pair_ends
 
 _ASKS = ("and", "xor")
 

@@ -28,8 +28,13 @@ class Columns:
     """B label columns: as labels, as the engine's targets, and which get deviations where those are dear."""
 
     labels: np.ndarray  # (n, B)
-    targets: np.ndarray  # (n, B), class codes or numbers
+    targets: np.ndarray  # (n, B), class codes or numbers; read-only, so that engines may keep what they make of them
     wanted: np.ndarray  # (B,)
+
+    def __post_init__(self) -> None:
+        view = self.targets.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "targets", view)
 
     def take(self, which: np.ndarray) -> Columns:
         """Return some of the columns; ``which`` rises."""

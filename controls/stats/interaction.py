@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 from typing import final
 
 import numpy as np
 
 from controls.core.errors import InputError, InputTypeError
+from controls.core.products import basis, basis_of_columns, centred_product, imbalance, lower_terms, remove
+from controls.core.products import numerical_rank as numerical_rank
 from controls.core.validate import whole_number
 
-TOLERANCE = 1e-9  # directions shorter than this share of the longest do not count
 _TIES = 1e-12  # values of R² closer than this are ties
 _BUDGET = 96 << 20  # bytes of the largest arrays of a chunk
 
@@ -158,66 +158,21 @@ def adjusted_r2(r2: np.ndarray, n: int, rank: np.ndarray, k: np.ndarray | int = 
     return 1 - (1 - np.asarray(r2)) * total / left
 
 
-def numerical_rank(A: np.ndarray, *, centred: bool = True, tolerance: float = TOLERANCE) -> int:
-    """Return the number of directions in which the rows of ``A`` (n, d) vary: constant and repeated columns count not.
-
-    Parameters
-    ----------
-    A : array of shape (n, d)
-    centred : bool, default True
-        Whether the means of the columns are removed first.
-    tolerance : float
-        Singular values up to this share of the largest (before centring) count as 0.
-
-    Examples
-    --------
-    >>> numerical_rank(np.array([[1.0, 2.0, 5.0], [2.0, 4.0, 5.0], [0.0, 0.0, 5.0]]))
-    1
-    """
-    values = np.asarray(A, dtype=np.float64)
-    scale = np.linalg.norm(values)
-    spectrum = np.linalg.svd(values - values.mean(axis=0) if centred else values, compute_uv=False)
-    return int((spectrum > tolerance * scale).sum())
-
-
-def centred_product(concepts: np.ndarray) -> np.ndarray:
-    """Return the product over the last axis of the concepts (..., n, k), each less its mean: shape (..., n)."""
-    return (concepts - concepts.mean(axis=-2, keepdims=True)).prod(axis=-1)
-
-
-def lower_terms(concepts: np.ndarray) -> np.ndarray:
-    """Return the constant, the concepts and their centred products of fewer than all k: shape (..., n, 2^k - 1)."""
-    k = concepts.shape[-1]
-    subsets = [list(subset) for size in range(1, k) for subset in combinations(range(k), size)]
-    terms = [centred_product(concepts[..., subset]) for subset in subsets]
-    return np.stack([np.ones(concepts.shape[:-1]), *terms], axis=-1)
-
-
-def basis(A: np.ndarray, scale: np.ndarray, tolerance: float = TOLERANCE) -> tuple[np.ndarray, np.ndarray]:
-    """Return an orthonormal basis of the columns of ``A`` (P, n, d), padded with zero columns, and the ranks (P,).
-
-    A direction counts where its singular value is above ``tolerance`` times ``scale`` (P,).
-    """
-    Q, R = np.linalg.qr(A)
-    left, spectrum, _ = np.linalg.svd(R)
-    kept = spectrum > tolerance * scale[:, None]
-    return Q @ (left[..., : spectrum.shape[-1]] * kept[:, None, :]), kept.sum(axis=1)
-
-
 def _test(
     H: np.ndarray, concepts: np.ndarray, nuisance: np.ndarray, draws: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Test a chunk of the batch."""
-    Q, of_nuisance = basis(*_unit_columns(np.concatenate([lower_terms(concepts), nuisance], axis=-1)))
+    Q, of_nuisance = basis_of_columns(np.concatenate([lower_terms(concepts), nuisance], axis=-1))
     t = centred_product(concepts)
-    residual = _residual(t[..., None], Q)[..., 0]
+    residual = remove(Q, t[..., None])[..., 0]
     variance = np.square(residual).sum(axis=1)
     variance[variance <= (1e-7 * np.linalg.norm(t, axis=1)) ** 2] = np.nan  # nothing is left of the product
-    U, rank = basis(_residual(H, Q), np.linalg.norm(H, axis=(1, 2)))
+    U, rank = basis(remove(Q, H), np.linalg.norm(H, axis=(1, 2)))
     r2 = np.square(np.einsum("pnr,pn->pr", U, residual)).sum(axis=1) / variance
     shuffled = rng.permuted(np.repeat(t[:, None, :], draws, axis=1), axis=2)  # (P, draws, n)
-    drawn = np.square(shuffled @ U).sum(axis=2)
-    drawn /= np.square(t).sum(axis=1)[:, None] - np.square(shuffled @ Q).sum(axis=2)
+    left = np.square(t).sum(axis=1)[:, None] - np.square(shuffled @ Q).sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drawn = np.square(shuffled @ U).sum(axis=2) / left
     below = (drawn < r2[:, None] - _TIES).sum(axis=1)  # what is not defined counts as a draw that is as high
     return {
         "r2": r2,
@@ -226,23 +181,6 @@ def _test(
         "k": of_nuisance - 1,
         "imbalance": imbalance(residual),
     }
-
-
-def imbalance(residual: np.ndarray) -> np.ndarray:
-    """Return the coefficient of variation of the squares of ``residual`` (..., n): 0 where t² is constant."""
-    squared = np.square(residual)
-    return squared.std(axis=-1) / squared.mean(axis=-1)
-
-
-def _residual(A: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    return A - Q @ (Q.transpose(0, 2, 1) @ A)
-
-
-def _unit_columns(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return columns of unit length, so that none is lost beside a long one, and their scale."""
-    lengths = np.linalg.norm(Z, axis=1, keepdims=True)
-    scaled = Z / np.where(lengths > 0, lengths, 1.0)
-    return scaled, np.linalg.norm(scaled, axis=(1, 2))
 
 
 def _chunks(size: int, n: int, width: int, draws: int) -> Iterator[slice]:

@@ -117,6 +117,21 @@ def test_exact_answers_by_expansion_are_those_by_enumeration(layer):
         assert layer.truth.partial_r2(concepts, balanced=balanced, noise=noise) == pytest.approx(expected, abs=1e-9)
 
 
+def test_products_of_fewer_concepts_are_removed_on_request():
+    changed = 0
+    layers = list(_layers())
+    for layer in [*layers, Layer(layers[0].weights, -1.0, inputs=Sparse(7, 3))]:
+        X, probabilities = layer.inputs.enumerate()
+        rates = layer.inputs.rates()
+        parts = [(1, 3), (1, 6), (3, 6), (1, 3, 6)]
+        T = np.stack([combine(X, part, "product", rates=rates) for part in parts], axis=1)
+        expected = partial_r2(layer.hidden(X), T[:, 3], probabilities, np.hstack([X, T[:, :3]]))[0]
+        value = layer.truth.partial_r2((1, 3, 6), lower=True)
+        assert value == pytest.approx(expected, abs=1e-9)
+        changed += abs(value - layer.truth.partial_r2((1, 3, 6))) > 1e-6
+    assert changed > 2
+
+
 def test_answers_do_not_need_few_inputs():
     weights = np.zeros((3, 80))
     weights[0, [0, 79]] = weights[1, [0, 1]] = weights[2, [1, 79, 40]] = 1

@@ -69,8 +69,9 @@ def test_p_is_one_where_nothing_is_left_and_never_zero(draws):
     computed = interaction_test(concepts.prod(axis=1, keepdims=True), concepts, draws=draws, rng=stream(0))
     assert computed.p_value == 1 / (draws + 1)
     empty = interaction_test(np.eye(4), [[0, 0], [0, 1], [1, 0], [1, 0]], draws=draws, rng=stream(0))
-    assert np.isnan(empty.r2)
-    assert empty.p_value == 1.0
+    constant = interaction_test(np.eye(4, 9), [[0, 2], [0, 2], [1, 2], [1, 2]], draws=draws, rng=stream(0))
+    assert np.isnan([empty.r2, empty.adjusted, constant.r2, constant.adjusted]).all()
+    assert (empty.p_value, constant.p_value) == (1.0, 1.0)
 
 
 def test_all_relabelings_of_few_values_tie_as_they_should():

@@ -8,9 +8,9 @@ from scipy.stats import chi2, norm
 
 from controls.core.errors import InputError
 from controls.core.rng import stream
-from controls.ground_truth import Sparse, combine
-from controls.ground_truth.interference import GATES, case_bias, gated_mean, interference_sd
-from controls.ground_truth.superposed import SuperposedLayer, random_directions
+from controls.ground_truth import Sparse, combine, random_directions
+from controls.ground_truth.interference import GATES, counting_bias, gated_mean, interference_sd
+from controls.ground_truth.superposed import SuperposedLayer
 from controls.ground_truth.superposed_and import SuperposedAnd, TargetedSuperposedAnd
 from controls.ground_truth.superposed_gaussian import SuperposedGaussian
 
@@ -93,7 +93,7 @@ def test_targeted_ands_take_their_own_neurons_and_follow_the_law():
 
 
 def test_a_margin_takes_most_of_the_bias_away():
-    bias = {gate: float(case_bias("10", 20, m=512, s=2, d0=512, gate=gate)) for gate in GATES}
+    bias = {gate: float(counting_bias("10", 20, m=512, s=2, d0=512, gate=gate)) for gate in GATES}
     assert bias["relu"] > 0.1
     assert bias["margin"] < bias["clipped"] < 0.65 * bias["relu"]
 

@@ -87,7 +87,7 @@ def test_a_bug_is_neither_a_failed_claim_nor_bad_input(monkeypatch):
 def test_calibrate_leaves_with_1_where_calibration_fails(monkeypatch, tmp_path, passed, code):
     calls = []
 
-    def run(*given):
+    def run(**given):
         calls.append(given)
         return passed
 
@@ -97,9 +97,10 @@ def test_calibrate_leaves_with_1_where_calibration_fails(monkeypatch, tmp_path, 
     monkeypatch.setitem(sys.modules, "controls.testing.calibrate", module)
     monkeypatch.setattr(controls.testing, "calibrate", module, raising=False)
     page, counts = tmp_path / "a.md", tmp_path / "b.json"
-    done = start("calibrate", "--short", "--docs", str(page), "--json", str(counts), "--jobs", "2")
+    places = ("--docs", str(page), "--json", str(counts))
+    done = start("calibrate", "--short", *places, "--jobs", "2", "--only", "a", "--only", "b")
     assert done.exit_code == code
-    assert calls == [(True, page, counts, 2)]
+    assert calls == [{"short": True, "docs": page, "json": counts, "jobs": 2, "only": ["a", "b"]}]
 
 
 def test_list_shows_every_control_with_all_it_says():

@@ -1,4 +1,4 @@
-"""Calibration: false alarms and coverage counted in worlds with known answers, and the page that shows them."""
+"""Calibration: the cases of the suite run, judged together and written down."""
 
 from controls.testing.calibrate.run import run
 

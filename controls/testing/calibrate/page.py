@@ -1,123 +1,70 @@
-"""The calibration's table for the terminal, and its docs page."""
+"""The docs page of a calibration: per theme its figures, its questions and its checks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
 
-from controls.testing.calibrate.counts import Cell
-
-Judged = Sequence[tuple[Cell, bool]]
+from controls.testing.calibrate.figures import draw
+from controls.testing.calibrate.outcome import Calibration, Outcome
+from controls.testing.calibrate.table import MISSED, rows
+from controls.testing.suite.cases import Theme
 
 _INTRO = """# Calibration
 
-Counted in worlds where the right answer is known, by `make calibrate`, which writes this page. Every
-count is judged by a binomial test at level {level:.2g} ({n} cells share .01). Nothing is re-seeded.
-"""
+Every control and probe of the library is run in worlds where the right answer is known. This page is written
+by `make calibrate`{form}, which took {minutes:.0f} minutes; `controls calibrate --short` is the quick look.
 
-_PITFALLS = """
-## False alarms
+{summary}
 
-Labels and activations have nothing to do with each other in any of these worlds, so every p at or
-below alpha is a false alarm. Left, what people often do; right, what `controls` does instead. The
-worlds are `controls.ground_truth.NullDocuments`; a ridge probe is scored by AUC; 99 draws (19 where
-features are selected; all 20 relabelings for six documents).
-
-| world | common practice | false alarms | instead | false alarms (95%) | level | |
-|---|---|---|---|---|---|---|
-"""
-
-_COVERAGE = """
-## Coverage of the 95% interval of the selectivity
-
-Truth in closed form (`controls.ground_truth.GaussianDocuments`): the same fitted models on new
-documents, drawn labels being shuffled within those. 30 documents have lognormal sizes of log-scale
-spread 1 (must not be below .93), 200 have spread .5 (must not be below .95). Intervals hold the variance
-over units, that of few draws, and what folds share.
-
-| setting | interval | coverage (95%) | |
-|---|---|---|---|
-"""
-
-_FAULT = """
-## A planted fault
-
-Resampling tokens as if they were independent, the usual percentile bootstrap, must be seen to fail.
-
-| setting | fault | share of misses (95%), nominal .05 | seen |
-|---|---|---|---|
-"""
-
-_EXPECTED = """
-## "fitted" and "expected"
-
-`target="fitted"` speaks of these fitted models on new units; `target="expected"` of the procedure at
-this sample size on new data. The spread below is the standard deviation of the estimate over samples,
-which is what "expected" has to cover; "fitted" is narrower wherever training units matter, and covers
-the other target as the last column says.
-
-| setting | spread over samples | mean s.e., fitted | mean s.e., expected | fitted interval covers expected truth |
-|---|---|---|---|---|
+What passes: false alarms not surely above their level (= : nor below it), planted faults surely above it,
+intervals that hold the truth not surely less often than they say (all by binomial tests), adjusted effects
+of true nulls within .01 of 0, and measured effects within {z:.1f} Monte-Carlo standard errors of the exact
+value (three, or what the shared level asks for). Nothing is re-seeded.
 """
 
 
-@dataclass(frozen=True)
-class Difference:
-    """By how much the two targets differ in one setting."""
-
-    name: str
-    spread: float
-    fitted_error: float
-    expected_error: float
-    fitted_covers: float
-
-
-def as_table(judged: Judged) -> Any:
-    """Return the counts as a rich table."""
-    from rich.table import Table
-
-    table = Table(title="Calibration")
-    for column in ("", "world", "what", "rate", "95%", "right", "passed"):
-        table.add_column(column)
-    for cell, passed in judged:
-        low, high = cell.interval
-        right = "" if cell.kind == "any" else f"{cell.kind} {cell.rate:g}"
-        span = f"{low:.3f}–{high:.3f}"
-        table.add_row(cell.table, cell.name, cell.setting, f"{cell.measured:.3f}", span, right, _mark(passed))
-    return table
+def write_page(calibration: Calibration, path: Path) -> None:
+    """Write the page, and its figures into a folder beside it that has the page's name."""
+    path = Path(path)
+    figures = draw(calibration, path.with_suffix(""))
+    parts = [_intro(calibration), *figures.get("", [])]
+    for theme, group in groupby(calibration.outcomes, key=lambda outcome: outcome.theme):
+        parts += _theme(theme, list(group), calibration.level, figures.get(theme.name, []))
+    path.write_text("\n".join(parts), encoding="utf-8")
 
 
-def as_markdown(judged: Judged, level: float, differences: Sequence[Difference]) -> str:
-    """Return the docs page."""
-    by_table: dict[str, list[tuple[Cell, bool]]] = {"naive": [], "ours": [], "coverage": [], "fault": []}
-    for cell, passed in judged:
-        by_table[cell.table].append((cell, passed))
-    page = _INTRO.format(level=level, n=len(judged)) + _PITFALLS
-    for (naive, _), (ours, passed) in zip(by_table["naive"], by_table["ours"], strict=True):
-        page += (
-            f"| {ours.name} | {naive.setting} | {naive.measured:.3f} | `{ours.setting}` | {_rate(ours)} "
-            f"| {ours.kind} {ours.rate:g} | {_mark(passed)} |\n"
-        )
-    page += f"\n{by_table['ours'][0][0].repetitions} repetitions a row.\n" + _COVERAGE
-    for cell, passed in by_table["coverage"]:
-        page += f"| {cell.name} | {cell.setting} | {_rate(cell)} of {cell.repetitions} | {_mark(passed)} |\n"
-    page += _FAULT
-    for cell, passed in by_table["fault"]:
-        page += f"| {cell.name} | {cell.setting} | {_rate(cell)} | {_mark(passed)} |\n"
-    page += _EXPECTED
-    for row in differences:
-        page += (
-            f"| {row.name} | {row.spread:.4f} | {row.fitted_error:.4f} | {row.expected_error:.4f} "
-            f"| {row.fitted_covers:.3f} |\n"
-        )
-    return page
+def _intro(calibration: Calibration) -> str:
+    from scipy.special import ndtri
+
+    return _INTRO.format(
+        form=" with few repetitions" if calibration.short else "",
+        minutes=max(1.0, calibration.seconds / 60),
+        summary=_cell(calibration.summary),
+        z=max(3.0, -ndtri(calibration.level / 2)),
+    )
 
 
-def _rate(cell: Cell) -> str:
-    low, high = cell.interval
-    return f"{cell.measured:.3f} ({low:.3f}–{high:.3f})"
+def _theme(theme: Theme, outcomes: list[Outcome], level: float, figures: list[str]) -> Iterator[str]:
+    yield f"## {theme.title}\n\n{theme.words}\n"
+    yield from figures
+    yield "| case | question | truth |\n|---|---|---|"
+    for outcome in outcomes:
+        yield f"| {_cell(outcome.case.name)} | {_cell(outcome.case.question)} | {_cell(outcome.case.truth)} |"
+    yield "\n| case | what | expected | measured (95% interval) | |\n|---|---|---|---|---|"
+    for outcome in outcomes:
+        yield from _checks(outcome, level)
+    yield ""
 
 
-def _mark(passed: bool) -> str:
-    return "passed" if passed else "**MISSED**"
+def _checks(outcome: Outcome, level: float) -> Iterator[str]:
+    for k, (*words, word) in enumerate(rows(outcome, level)):
+        name = outcome.case.name if k == 0 else ""
+        word = f"**{word}**" if word == MISSED else word
+        yield f"| {' | '.join(map(_cell, (name, *words, word)))} |"
+
+
+def _cell(text: str) -> str:
+    """Return text that stays within its cell."""
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,131 +1,95 @@
-"""Run the calibration, judge its counts, and write them down."""
+"""Run the cases in processes, show them, and write them down."""
 
 from __future__ import annotations
 
-import json as jsonlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from controls.testing.calibrate.counts import Cell, judged
-from controls.testing.calibrate.coverage import EXPECTED, FITTED, TOKENS, Covered, Setting, one, token_one
-from controls.testing.calibrate.page import Difference, as_markdown, as_table
-from controls.testing.calibrate.pitfalls import PITFALLS, Pitfall
-
-FULL = {"pitfalls": 1000, "coverage": 1000, "expected": 200}
-SHORT = {"pitfalls": 60, "coverage": 40, "expected": 8}
+from controls.core.errors import InputError
+from controls.testing.calibrate.outcome import Calibration, Outcome, attempt
+from controls.testing.suite.case import Case, Effort
+from controls.testing.suite.cases import Theme, chosen
 
 
-def run(short: bool = False, docs: Path | None = None, json: Path | None = None, jobs: int = 2) -> bool:
-    """Count false alarms and coverage, print them, write them where asked, and return whether all passed.
+def run(
+    *,
+    short: bool = False,
+    docs: Path | None = None,
+    json: Path | None = None,
+    jobs: int | None = None,
+    only: Sequence[str] = (),
+) -> bool:
+    """Run the cases, print them, write them where asked, and return whether all passed.
 
     Parameters
     ----------
     short : bool
-        A few repetitions, to see that everything runs; the full form takes the better part of an hour
-        on two cores.
+        Few repetitions, to see gross failures.
     docs, json : path, optional
-        Where to write the docs page and the counts.
-    jobs : int
-        Processes.
+        Where to write the page (its figures go into a folder beside it, of the same name) and the numbers.
+    jobs : int, optional
+        Processes; as many as there are cores where None.
+    only : sequence of str
+        Names of themes or cases; all where empty.
+
+    Raises
+    ------
+    NameNotFound
+        For an unknown name in ``only``.
+    InputError
+        For a place that cannot be written to, before anything runs.
     """
     from rich.console import Console
 
-    console = Console()
-    repetitions = SHORT if short else FULL
-    cells: list[Cell] = []
-    for pitfall in PITFALLS:
-        console.print(f"[dim]{pitfall.name} …[/dim]")
-        cells += pitfall_cells(pitfall, repetitions["pitfalls"], jobs)
-    for setting in FITTED:
-        console.print(f"[dim]coverage: {setting.name} …[/dim]")
-        cells.append(coverage_cell(setting, _covered(setting, repetitions["coverage"], jobs)))
-    console.print("[dim]coverage: percentile bootstrap of tokens …[/dim]")
-    cells.append(token_cell(repetitions["coverage"], jobs))
-    differences = []
-    for setting in EXPECTED:
-        console.print(f"[dim]target: {setting.name} …[/dim]")
-        cell, difference = expected_cell(setting, repetitions["expected"], jobs)
-        cells.append(cell)
-        differences.append(difference)
-    verdicts, level = judged(cells)
-    console.print(as_table(verdicts))
-    if docs is not None:
-        Path(docs).write_text(as_markdown(verdicts, level, differences), encoding="utf-8")
+    from controls.testing.calibrate.page import write_page
+    from controls.testing.calibrate.table import as_table, progress
+
+    cases = chosen(only)
+    for place in (docs, json):
+        _check_place(place)
+    console, start = Console(), time.perf_counter()
+    console = console if console.is_terminal else Console(width=140)  # in a file or a log, room for the words
+    with progress(len(cases)) as advance:
+        found = []
+        for outcome in outcomes(cases, Effort(short), jobs):
+            found.append(outcome)
+            advance(outcome)
+    order = [case.name for _, case in cases]
+    found.sort(key=lambda outcome: order.index(outcome.case.name))
+    calibration = Calibration(tuple(found), short, time.perf_counter() - start)
+    for outcome in found:
+        if outcome.details:
+            console.print(outcome.details, style="dim", markup=False, highlight=False)
+    console.print(as_table(calibration))
+    console.print(calibration.summary, highlight=False, markup=False)
     if json is not None:
-        found = {"level": level, "cases": [cell.as_dict(level) for cell in cells]}
-        Path(json).write_text(jsonlib.dumps(found, indent=1), encoding="utf-8")
-    return all(passed for _, passed in verdicts)
+        calibration.write_json(json)
+    if docs is not None:
+        write_page(calibration, docs)
+    return calibration.passed
 
 
-def pitfall_cells(pitfall: Pitfall, repetitions: int, jobs: int) -> list[Cell]:
-    """Return the false alarms of the naive practice and of ours."""
-    p = np.array(_repeat(pitfall.run, repetitions, jobs))
-    naive, ours = (int(count) for count in (p <= pitfall.alpha + 1e-12).sum(axis=0))
-    fault = "any" if pitfall.naive_below else "above"
-    return [
-        Cell("naive", pitfall.name, naive, repetitions, pitfall.alpha, fault, pitfall.naive),
-        Cell("ours", pitfall.name, ours, repetitions, pitfall.alpha, _kind(pitfall), pitfall.ours),
-    ]
+def outcomes(cases: Sequence[tuple[Theme, Case]], effort: Effort, jobs: int | None = 1) -> Iterator[Outcome]:
+    """Yield the outcome of every case as it comes, each computed on one thread."""
+    from joblib import Parallel, cpu_count, delayed
+
+    n_jobs = min(jobs or cpu_count(), len(cases))
+    settings: Any = {"batch_size": 1, "return_as": "generator_unordered"}  # joblib's own hints say text for both
+    found: Any = Parallel(n_jobs, **settings)(delayed(_single)(theme, case, effort) for theme, case in cases)
+    with closing(found):
+        yield from found
 
 
-def _kind(pitfall: Pitfall) -> str:
-    return "equal" if pitfall.exact else "at most"
+def _single(theme: Theme, case: Case, effort: Effort) -> Outcome:
+    from controls.runner.parallel import one_thread
+
+    with one_thread():
+        return attempt(theme, case, effort)
 
 
-def coverage_cell(setting: Setting, found: Sequence[Covered]) -> Cell:
-    """Return the coverage of the interval: not below .93 with 30 unequal documents, .95 or more with 200."""
-    rate = 0.93 if setting.n_documents <= 30 else 0.95
-    inside = sum(covered.inside for covered in found)
-    return Cell("coverage", setting.name, inside, len(found), rate, "at least", "t on leave-one-unit-out deviations")
-
-
-def token_cell(repetitions: int, jobs: int) -> Cell:
-    """Return how often the percentile bootstrap of tokens misses: a fault that must be seen."""
-    size = TOKENS.world.mean_size()
-    inside = sum(_repeat(lambda seed: token_one(TOKENS, size, seed), repetitions, jobs))
-    name = f"{TOKENS.name}, strong document effects"
-    return Cell(
-        "fault", name, repetitions - inside, repetitions, 0.07, "above", "percentile bootstrap of tokens misses"
-    )
-
-
-def expected_cell(setting: Setting, repetitions: int, jobs: int) -> tuple[Cell, Difference]:
-    """Return the coverage of the "expected" interval for the mean truth over samples, beside the "fitted" one's."""
-    refitted = _covered(setting, repetitions, jobs)
-    fitted = _covered(Setting(setting.metric, setting.n_documents, setting.d), repetitions, jobs)
-    truth = float(np.mean([covered.truth for covered in refitted]))
-
-    def holds(found: Sequence[Covered]) -> int:
-        return sum(abs(covered.value - truth) <= covered.width / 2 for covered in found)
-
-    def error(found: Sequence[Covered]) -> float:
-        return float(np.mean([covered.standard_error for covered in found]))
-
-    spread = float(np.std([covered.value for covered in refitted], ddof=1))
-    difference = Difference(setting.name, spread, error(fitted), error(refitted), holds(fitted) / len(fitted))
-    name = f"expected: {setting.name}"
-    return Cell(
-        "coverage", name, holds(refitted), len(refitted), 0.93, "at least", "delete-a-group jackknife"
-    ), difference
-
-
-def _covered(setting: Setting, repetitions: int, jobs: int) -> list[Covered]:
-    size = setting.world.mean_size()
-    return _repeat(lambda seed: one(setting, size, seed), repetitions, jobs)
-
-
-def _repeat(work: Callable[[int], Any], repetitions: int, jobs: int) -> list[Any]:
-    """Return ``work(seed)`` for every repetition, in processes of one thread each."""
-    from joblib import Parallel, delayed
-
-    return list(Parallel(n_jobs=jobs)(delayed(_single)(work, seed) for seed in range(repetitions)))
-
-
-def _single(work: Callable[[int], Any], seed: int) -> Any:
-    import torch
-
-    torch.set_num_threads(1)
-    return work(seed)
+def _check_place(place: Path | None) -> None:
+    if place is not None and (Path(place).is_dir() or not Path(place).absolute().parent.is_dir()):
+        raise InputError(f"{place} must be a file in a folder that exists; make the folder, or write elsewhere.")

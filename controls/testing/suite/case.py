@@ -11,7 +11,7 @@ import numpy as np
 from controls.core.rng import stream
 from controls.testing.suite.check import Check
 from controls.testing.suite.counts import Coverage, Power, Rejections, Seen
-from controls.testing.suite.values import Bound, Effect, Exact, NearZero, Verdict
+from controls.testing.suite.values import Bound, Effect, Exact, NearZero, Shown, Verdict
 
 __all__ = [
     "Bound",
@@ -25,6 +25,7 @@ __all__ = [
     "Power",
     "Rejections",
     "Seen",
+    "Shown",
     "Verdict",
 ]
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 class Check(ABC):
     """One thing that must come out; concrete checks are frozen dataclasses."""
 
+    judged: ClassVar[bool] = True  # whether it can fail
     by_chance: ClassVar[bool] = False  # whether a test decides, so that the family of checks shares its level
     what: str  # unique within its case
 

@@ -202,9 +202,14 @@ class Power(Count):
         return self.expected
 
     @property
+    def judged(self) -> bool:  # type: ignore[override]
+        """Whether the exact power is known."""
+        return self.expected is not None
+
+    @property
     def by_chance(self) -> bool:  # type: ignore[override]
         """Whether a test is made."""
-        return self.expected is not None
+        return self.judged
 
     @property
     def expected_words(self) -> str:

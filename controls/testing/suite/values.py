@@ -218,6 +218,40 @@ class Verdict(Check):
         return self.measured == self.expected
 
 
+@final
+@dataclass(frozen=True)
+class Shown(Check):
+    """A value to be read beside the others; nothing is right or wrong about it.
+
+    Examples
+    --------
+    >>> Shown("spread over samples", 0.03).passed(0.01)
+    True
+    """
+
+    judged: ClassVar[bool] = False
+    what: str
+    measured: float | str
+
+    @property
+    def expected_words(self) -> str:
+        """That it is only shown."""
+        return "shown"
+
+    @property
+    def measured_words(self) -> str:
+        """The value."""
+        return self.measured if isinstance(self.measured, str) else number(self.measured)
+
+    def numbers(self) -> dict[str, Any]:
+        """Return the value."""
+        return {"expected": None, "measured": self.measured}
+
+    def passed(self, level: float) -> bool:
+        """Return True."""
+        return True
+
+
 def number(value: float) -> str:
     """Return a number with as many digits as are read: four significant ones, 0 where it is rounding."""
     return "0" if value == 0 else f"{value:.2g}" if abs(value) < 1e-4 else f"{value:.4g}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -15,9 +17,11 @@ from controls.ground_truth.documents import GaussianDocuments
 from controls.probes import RidgeProbe
 from controls.runner.draws import draw_stream
 from controls.runner.folds import make_folds
+from controls.testing.suite.case import Case, Check, Coverage, Effort, Seen, Shown
 
 DRAWS = 19
 ALPHA = 10.0  # ridge penalty of the probes
+_mean_size = lru_cache(GaussianDocuments.mean_size)  # of many random numbers
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,16 @@ class Setting:
         """The setting in words."""
         kind = "very unequal documents" if self.n_documents <= 30 else "documents"
         return f"{self.metric}, {self.n_documents} {kind}, d = {self.d}{'' if self.effect else ', no effect'}"
+
+    @property
+    def mean_size(self) -> float:
+        """The expected number of rows in a document."""
+        return _mean_size(self.world)
+
+    @property
+    def rate(self) -> float:
+        """Not below .93 with 30 very unequal documents, .95 with 200."""
+        return 0.93 if self.n_documents <= 30 else 0.95
 
 
 @dataclass(frozen=True)
@@ -150,6 +164,45 @@ def token_bootstrap(
     return float(low), float(high)
 
 
+def count(setting: Setting, effort: Effort) -> list[Check]:
+    """Return how often the "fitted" interval holds the truth of its own fitted models."""
+    return [fitted(setting, [one(setting, setting.mean_size, seed) for seed in range(effort.pick(24, 500))])]
+
+
+def fitted(setting: Setting, found: Sequence[Covered]) -> Coverage:
+    """Return the coverage of "fitted" intervals."""
+    return Coverage(f"{setting.target} interval", sum(each.inside for each in found), len(found), rate=setting.rate)
+
+
+def count_expected(setting: Setting, effort: Effort) -> list[Check]:
+    """Return how often the "expected" interval holds the mean truth over samples, beside the "fitted" one."""
+    seeds, beside = range(effort.pick(8, 200)), replace(setting, target="fitted")
+    refitted = [one(setting, setting.mean_size, seed) for seed in seeds]
+    plain = [one(beside, setting.mean_size, seed) for seed in seeds]
+    truth = float(np.mean([each.truth for each in refitted]))
+
+    def holds(found: Sequence[Covered]) -> int:
+        return sum(abs(each.value - truth) <= each.width / 2 for each in found)
+
+    return [
+        Coverage("expected interval", holds(refitted), len(refitted), rate=setting.rate),
+        Shown("fitted interval, of this other target", holds(plain) / len(plain)),
+        Shown("spread of the estimate over samples", float(np.std([each.value for each in refitted], ddof=1))),
+        Shown("mean standard error, expected", float(np.mean([each.standard_error for each in refitted]))),
+        Shown("mean standard error, fitted", float(np.mean([each.standard_error for each in plain]))),
+    ]
+
+
+def count_tokens(effort: Effort) -> list[Check]:
+    """Return how often a percentile bootstrap of tokens misses on clustered data: a fault that must be seen."""
+    repetitions, size = effort.pick(60, 500), TOKENS.mean_size
+    inside = sum(token_one(TOKENS, size, seed) for seed in range(repetitions))
+    return [
+        Seen("percentile bootstrap of tokens misses", repetitions - inside, repetitions, rate=0.07),
+        fitted(TOKENS, [one(TOKENS, size, seed) for seed in range(repetitions)]),
+    ]
+
+
 _METRICS = ("roc_auc", "accuracy", "r2")
 FITTED = (
     *(Setting(metric, n_documents, d) for metric in _METRICS for n_documents in (30, 200) for d in (10, 100)),
@@ -157,3 +210,23 @@ FITTED = (
 )
 EXPECTED = tuple(Setting(metric, 30, d, "expected") for metric in _METRICS for d in (10, 100))
 TOKENS = Setting("r2", 30, 10, document_effect=1.5)
+
+_QUESTION = "does the 95% interval of the selectivity hold the truth?"
+CASES = (
+    *(Case(each.name, _QUESTION, "closed form", partial(count, each)) for each in FITTED),
+    *(
+        Case(
+            f"expected: {each.name}",
+            _QUESTION,
+            "mean over samples of the closed form",
+            partial(count_expected, each),
+        )
+        for each in EXPECTED
+    ),
+    Case(
+        "tokens as units",
+        "does a bootstrap of tokens hold the truth of clustered data?",
+        "no: documents vary",
+        count_tokens,
+    ),
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from controls.experiment import measure, sweep
 from controls.generators.labels import ShuffleLabels
 from controls.ground_truth.documents import NullDocuments
 from controls.probes import RidgeProbe
+from controls.testing.suite.case import Case, Check, Effort, Rejections, Seen, Shown
 
 DRAWS = 99  # alpha (draws + 1) is whole at .05 and .01
 Repetition = Callable[[int], tuple[float, float]]  # number of the repetition: (p of the naive practice, p of ours)
@@ -31,9 +33,29 @@ class Pitfall:
     naive: str  # what people do
     ours: str  # what to do instead
     run: Repetition
-    exact: bool = True  # continuous statistic and whole alpha (draws + 1): the level is met, not only kept
+    met: bool = True  # continuous statistic and whole alpha (draws + 1): the level is met, not only kept
     alpha: float = 0.05
-    naive_below: bool = False  # the naive practice need not fail in this row
+    faint: str = ""  # the naive practice need not be seen to fail: "always", or "short" where that takes the full form
+
+    @property
+    def case(self) -> Case:
+        """The pitfall as a case of the suite."""
+        question = f"{self.naive}; instead: {self.ours}"
+        return Case(self.name, question, "null: labels have nothing to do with activations", partial(count, self))
+
+
+def count(pitfall: Pitfall, effort: Effort) -> list[Check]:
+    """Return the false alarms of the naive practice and of ours."""
+    repetitions = effort.pick(60, 500)
+    p = np.array([pitfall.run(seed) for seed in range(repetitions)])
+    naive, ours = (int(n) for n in (p <= pitfall.alpha + 1e-12).sum(axis=0))
+    unseen = pitfall.faint == "always" or (pitfall.faint == "short" and effort.short)
+    return [
+        Shown(pitfall.naive, naive / repetitions)
+        if unseen
+        else Seen(pitfall.naive, naive, repetitions, rate=pitfall.alpha),
+        Rejections(pitfall.ours, ours, repetitions, alpha=pitfall.alpha, met=pitfall.met),
+    ]
 
 
 def _p(problem: Problem, control: ShuffleLabels, seed: int, **settings: Any) -> float:
@@ -104,16 +126,12 @@ def train_only(seed: int) -> tuple[float, float]:
     return train_only_p(problem, seed), _p(_as_rows(problem), ShuffleLabels(), seed)
 
 
-def autocorrelated(rho: float) -> Repetition:
-    """Return the repetition with labels and activations serially dependent within 30 documents of 60 rows."""
-
-    def repetition(seed: int) -> tuple[float, float]:
-        world = NullDocuments("autocorrelated", n_documents=30, size=60, rho=rho)
-        problem = _world(world, f"autocorrelated {rho}", seed)
-        naive = _p(problem, ShuffleLabels(within="document"), seed)
-        return naive, _p(problem, ShuffleLabels(whole="document", blocks=True), seed)
-
-    return repetition
+def autocorrelated(rho: float, seed: int) -> tuple[float, float]:
+    """Labels and activations serially dependent within 30 documents of 60 rows."""
+    world = NullDocuments("autocorrelated", n_documents=30, size=60, rho=rho)
+    problem = _world(world, f"autocorrelated {rho}", seed)
+    naive = _p(problem, ShuffleLabels(within="document"), seed)
+    return naive, _p(problem, ShuffleLabels(whole="document", blocks=True), seed)
 
 
 def few_documents(seed: int) -> tuple[float, float]:
@@ -216,26 +234,30 @@ PITFALLS = (
         "training labels shuffled, tested on labels as they are",
         "the whole validation anew per shuffle",
         train_only,
-        naive_below=True,
+        faint="always",
     ),
     Pitfall(
         "AR(1) labels and features, rho .8",
         'ShuffleLabels(within="document")',
         'ShuffleLabels(whole="document", blocks=True)',
-        autocorrelated(0.8),
+        partial(autocorrelated, 0.8),
+        faint="short",
     ),
     Pitfall(
         "AR(1) labels and features, rho .95",
         'ShuffleLabels(within="document")',
         'ShuffleLabels(whole="document", blocks=True)',
-        autocorrelated(0.95),
+        partial(autocorrelated, 0.95),
     ),
     Pitfall(
         "six documents, 3 against 3, alpha .01",
         "draws that refuse the identity",
         "all 20 relabelings, the identity kept",
         few_documents,
-        exact=False,
+        met=False,
         alpha=0.01,
+        faint="short",
     ),
 )
+
+CASES = tuple(pitfall.case for pitfall in PITFALLS)

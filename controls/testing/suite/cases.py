@@ -1,0 +1,77 @@
+"""Which cases there are: the themes in the order in which they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import final
+
+from controls.core.errors import unknown_name
+from controls.testing.suite.case import Case
+
+
+@final
+@dataclass(frozen=True)
+class Theme:
+    """Cases that belong together.
+
+    Parameters
+    ----------
+    name : str
+        As typed after ``controls calibrate --only``; the module of this package that has the ``CASES``.
+    title : str
+        Heading of its part of the page.
+    words : str
+        What its cases have in common, in a sentence or two.
+    """
+
+    name: str
+    title: str
+    words: str
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """The cases; their module is imported now."""
+        return import_module(f"controls.testing.suite.{self.name}").CASES
+
+
+THEMES = (
+    Theme(
+        "pitfalls",
+        "Common practices beside ours",
+        "Labels and activations have nothing to do with each other in these worlds "
+        "(`controls.ground_truth.NullDocuments`), so every p at or below alpha is a false alarm. What people often "
+        "do must be seen to raise them; what the library does instead must not.",
+    ),
+    Theme(
+        "coverage",
+        "Coverage of the interval of the selectivity",
+        "The truth has a closed form (`controls.ground_truth.GaussianDocuments`). 30 documents have lognormal "
+        "sizes of log-scale spread 1 (coverage must not be below .93), 200 have spread .5 (.95). "
+        '`target="fitted"` speaks of these fitted models on new units, `target="expected"` of the procedure at '
+        "this sample size on new data, whose spread over samples it has to cover.",
+    ),
+)
+
+
+def chosen(names: Iterable[str] = ()) -> list[tuple[Theme, Case]]:
+    """Return the cases of these names, each with its theme, in the order in which they are shown.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of themes or of cases, in lower or upper case; all cases where empty.
+
+    Raises
+    ------
+    NameNotFound
+        For a name of neither.
+    """
+    pairs = [(theme, case) for theme in THEMES for case in theme.cases]
+    known = {name.lower(): name for theme, case in pairs for name in (theme.name, case.name)}
+    wanted = {name.lower(): name for name in names}
+    for low, name in wanted.items():
+        if low not in known:
+            raise unknown_name("case", name, known.values(), advice="Give names of themes or of cases.")
+    return [pair for pair in pairs if not wanted or {pair[0].name.lower(), pair[1].name.lower()} & set(wanted)]
