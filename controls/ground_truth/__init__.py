@@ -2,9 +2,12 @@
 
 from controls.ground_truth.attention import SkipBigrams, SkipBigramsTruth
 from controls.ground_truth.bits import Bernoulli, InputLaw, Signs, Sparse, combine
+from controls.ground_truth.dictionaries import PlantedDictionary, overlapping_directions, random_directions
+from controls.ground_truth.dictionary_truth import DictionaryTruth
 from controls.ground_truth.documents import GaussianDocuments, NullDocuments
 from controls.ground_truth.error_figure import error_figure
 from controls.ground_truth.exact_layers import OddParity, QuadraticLayer, TargetedAnd
+from controls.ground_truth.features import CorrelatedFeatures, FeatureLaw, SparseFeatures
 from controls.ground_truth.layers import Layer, LayerTruth, LayerWorld
 from controls.ground_truth.networks import (
     Network,
@@ -13,18 +16,27 @@ from controls.ground_truth.networks import (
     random_network,
     targeted_network,
 )
+from controls.ground_truth.planted import PlantedDirection
+from controls.ground_truth.planted_truth import PlantedTruth
 from controls.ground_truth.population import null_certificate, partial_r2
 from controls.ground_truth.redraws import REDRAWS, redraw_gaussian, redraw_rows, redraw_spectrum
 from controls.ground_truth.saturation import RandomTypes
+from controls.ground_truth.sequences import DriftTruth, PlantedDrift, PlantedSequences, SequenceTruth
 from controls.ground_truth.training import AllPairs, Descent
+from controls.ground_truth.twins import DictionaryTwin, TwinTruth
 from controls.ground_truth.u_and import ErrorLaw, SparseAnd, bernstein_bound, error_law, optimal_p
 
 __all__ = [
     "REDRAWS",
     "AllPairs",
     "Bernoulli",
+    "CorrelatedFeatures",
     "Descent",
+    "DictionaryTruth",
+    "DictionaryTwin",
+    "DriftTruth",
     "ErrorLaw",
+    "FeatureLaw",
     "GaussianDocuments",
     "InputLaw",
     "Layer",
@@ -33,14 +45,22 @@ __all__ = [
     "Network",
     "NullDocuments",
     "OddParity",
+    "PlantedDictionary",
+    "PlantedDirection",
+    "PlantedDrift",
+    "PlantedSequences",
+    "PlantedTruth",
     "QuadraticLayer",
     "RandomTypes",
+    "SequenceTruth",
     "Signs",
     "SkipBigrams",
     "SkipBigramsTruth",
     "Sparse",
     "SparseAnd",
+    "SparseFeatures",
     "TargetedAnd",
+    "TwinTruth",
     "bernstein_bound",
     "combine",
     "error_figure",
@@ -49,7 +69,9 @@ __all__ = [
     "least_squares_network",
     "null_certificate",
     "optimal_p",
+    "overlapping_directions",
     "partial_r2",
+    "random_directions",
     "random_network",
     "redraw_gaussian",
     "redraw_rows",

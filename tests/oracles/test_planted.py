@@ -1,200 +1,125 @@
-"""What calibrate() plants: labels about nothing that keep their structure, and signals of a known size."""
-
-import itertools
-from collections import Counter
+"""Planted directions against simulation, scipy and scikit-learn."""
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare, norm
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.metrics import roc_auc_score
+from scipy.special import ndtr
+from scipy.stats import binomtest, mannwhitneyu
+from sklearn.metrics import accuracy_score, roc_auc_score
 
 import controls as ct
+from controls.core.errors import InputError
 from controls.core.rng import stream
-from controls.ground_truth import NullDocuments
-from controls.testing.own_pipeline.null_labels import SerialLabels, gaussian_series, not_kept, null_labels
-from controls.testing.own_pipeline.signal import Signal, ideal_auc
+from controls.ground_truth import PlantedDirection, PlantedDrift, PlantedSequences
 
 
-def problem_of(labels, groups=None, unit=None, seed=0):
-    return ct.Problem(stream(seed, "X").normal(size=(len(labels), 3)), labels, groups=groups or {}, unit=unit)
+def fits(world, n1, n0, count, rng):
+    """Return differences of means of fits and their midpoints, each (count, d), drawn from their own laws."""
+    one = rng.standard_normal((count, world.d)) / np.sqrt(n1)
+    zero = rng.standard_normal((count, world.d)) / np.sqrt(n0)
+    one[:, 0] += world.delta
+    return one - zero, (one + zero) / 2
 
 
-def serial(kind, rho=0.8, n_documents=30, size=30, seed=0):
-    """Labels of one kind with known latent series, in documents."""
-    sizes = np.full(n_documents, size)
-    latent = [gaussian_series(sizes, rho, stream(seed, kind, k)) for k in range(3)]
-    labels = {
-        "binary": (latent[0] > 0.3).astype(int),
-        "classes": np.array(list("abcde"))[(latent[0] > 0) * 1 + (latent[1] > 0) * 2 + (latent[2] > 1.5)],
-        "numbers": np.exp(latent[0]),
-        "sets": np.stack([(series > 0).astype(int) for series in latent], axis=1),
-        "columns": np.stack(latent, axis=1),
-    }[kind]
-    return problem_of(labels, {"document": np.repeat(np.arange(n_documents), size)}, "document")
+@pytest.mark.parametrize(
+    ("delta", "d", "rate", "n1", "n0"),
+    [(1.0, 64, 0.02, 40, 1960), (0.5, 2, 0.3, 5, 9), (1.0, 3, 0.5, 4, 4), (1.5, 300, 0.5, 30, 30), (0.0, 5, 0.4, 3, 8)],
+)
+def test_expected_scores_of_fitted_directions_are_those_of_simulated_fits(delta, d, rate, n1, n0):
+    world = PlantedDirection(delta, d, rate)
+    directions, middles = fits(world, n1, n0, 20_000, stream(0, d, n1))
+    auc = np.array([world.truth.auc(w) for w in directions[:4000]])
+    accuracy = np.array([world.truth.accuracy(w, -w @ m) for w, m in zip(directions, middles, strict=True)])
+    for expected, scores in [(world.truth.fitted_auc(n1, n0), auc), (world.truth.fitted_accuracy(n1, n0), accuracy)]:
+        assert abs(scores.mean() - expected) <= 4 * scores.std() / np.sqrt(len(scores)) + 1e-12
 
 
-# -- labels ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("tails", [None, 1.0, 3.0])
+def test_scores_of_a_given_direction_are_those_of_samples(tails):
+    world = PlantedDirection(1.2, d=4, rate=0.3, tails=tails)
+    problem = world.sample(200_000, stream(1, str(tails)))
+    w = np.array([1.0, 0.5, 0.0, -0.3])
+    scores = problem.X @ w
+    assert world.truth.auc(w) == pytest.approx(roc_auc_score(problem.labels, scores), abs=0.005)
+    assert world.truth.accuracy(w, -0.4) == pytest.approx(accuracy_score(problem.labels, scores > 0.4), abs=0.005)
 
 
-@pytest.mark.parametrize("rho", [-0.7, 0.0, 0.6, 0.99])
-def test_series_are_those_of_the_recursion(rho):
-    sizes = np.array([4, 1, 7])
-    noise, expected = stream(1, "noise").standard_normal(12), []
-    for size, start in zip(sizes, (0, 4, 5), strict=True):
-        value = noise[start]
-        expected.append(value)
-        for step in range(1, size):
-            value = rho * value + np.sqrt(1 - rho**2) * noise[start + step]
-            expected.append(value)
-    np.testing.assert_allclose(gaussian_series(sizes, rho, stream(1, "noise")), expected, atol=1e-12)
+@pytest.mark.parametrize("rate", [0.5, 0.1])
+def test_no_threshold_is_better_than_the_best(rate):
+    truth = PlantedDirection(1.0, d=2, rate=rate).truth
+    axis = np.array([1.0, 0.0])
+    found = max(truth.accuracy(axis, -threshold) for threshold in np.linspace(-4, 8, 6001))
+    assert truth.best_accuracy == pytest.approx(found, abs=1e-6)
+    assert truth.best_auc == pytest.approx(ndtr(1 / np.sqrt(2)), abs=1e-12)
+    assert PlantedDirection(0.0, rate=rate).truth.best_accuracy == 1 - rate
 
 
-@pytest.mark.parametrize("labels", [["a", "b", "b", "a", "a", "c"], [0.5, 1.5, 2.5, 1.0, 1.0, 9.0]])
-def test_independent_labels_are_uniform_over_shuffles_within_units_and_exchanges_of_units(labels):
-    problem = problem_of(labels, {"unit": [0, 0, 0, 1, 1, 1]}, "unit")
-    found = SerialLabels(problem, 0.0)
-    halves = labels[:3], labels[3:]
-    expected = Counter(
-        one + other
-        for first, second in (halves, halves[::-1])
-        for one, other in itertools.product(itertools.permutations(first), itertools.permutations(second))
-    )
-    rng, drawn = stream(0, "uniform"), Counter()
-    for _ in range(4000):
-        drawn[tuple(found.draw(rng).tolist())] += 1
-    assert set(drawn) <= set(expected)
-    share = 4000 / sum(expected.values())
-    assert chisquare([drawn[key] for key in expected], [share * count for count in expected.values()]).pvalue > 1e-3
+def test_auc_after_a_random_split_is_what_the_library_measures():
+    world, n, scores = PlantedDirection(1.0, d=10, rate=0.2), 60, []
+    for number in range(300):
+        problem = world.sample(n, stream(2, number))
+        rows = stream(3, number).permutation(n)
+        probe = ct.probes.MeanDifferenceProbe().fit(problem.take(rows[:30]), stream(0))
+        truth, values = problem.labels[rows[30:]], problem.X[rows[30:]] @ probe.coef_[0]
+        scores.append(roc_auc_score(truth, values))
+    expected = world.truth.split_auc(30, world.positives(n), n)
+    assert abs(np.mean(scores) - expected) <= 4 * np.std(scores) / np.sqrt(300)
 
 
-@pytest.mark.parametrize("kind", ["binary", "classes", "numbers", "sets"])
-def test_redrawn_labels_keep_the_sets_of_units_and_how_much_neighbours_are_alike(kind):
-    problem = serial(kind)
-    labels = null_labels(problem, None, stream(0, "fit"))
-    assert isinstance(labels, SerialLabels)
-    rng = stream(0, "draws")
-    sets = Counter(tuple(sorted(map(str, part.tolist()))) for part in problem.labels.reshape(30, 30, -1))
-    observed, alike = labels.persistence(np.arange(problem.n)), []
-    for _ in range(40):
-        rows = labels.rows(rng)
-        drawn = np.asarray(problem.labels)[rows]
-        assert Counter(tuple(sorted(map(str, part.tolist()))) for part in drawn.reshape(30, 30, -1)) == sets
-        alike.append(labels.persistence(rows))
-    shuffled = SerialLabels(problem, 0.0)
-    chance = np.mean([shuffled.persistence(shuffled.rows(rng)) for _ in range(40)])
-    if kind != "sets":
-        assert abs(np.mean(alike) - observed) < 4 * np.std(alike) / np.sqrt(40) + 0.02 * (observed - chance)
-    assert np.mean(alike) - chance > 0.75 * (observed - chance)  # sets of units bound what neighbours can be
+def test_power_of_the_rank_test_along_the_direction_does_not_exceed_the_most_power():
+    world, found = PlantedDirection(0.6, d=2, rate=0.5), 0
+    for number in range(1000):
+        problem = world.sample(40, stream(4, number))
+        x = problem.X[:, 0]
+        found += mannwhitneyu(x[problem.labels == 1], x[problem.labels == 0], alternative="greater").pvalue <= 0.05
+    most = world.truth.most_power(20, 20)
+    assert binomtest(found, 1000, most, alternative="greater").pvalue > 0.001
+    assert found / 1000 > most - 0.08
+    assert PlantedDirection(0.0).truth.most_power(20, 20) == pytest.approx(0.05)
 
 
-def test_of_several_columns_of_numbers_neighbours_are_less_alike_and_that_is_said():
-    problem = serial("columns")
-    labels = null_labels(problem, None, stream(0, "fit"))
-    assert labels.draw(stream(0, "draws")).shape == problem.labels.shape
-    (note,) = not_kept(problem, labels, stream(0, "notes"))
-    assert "labels follow one another within document" in note
-    assert 'null=ct.ShuffleLabels(whole="document", blocks=True)' in note
+def test_number_of_positives_is_exact_and_both_classes_are_there():
+    world = PlantedDirection(1.0, rate=0.02)
+    assert world.sample(4000, stream(5)).labels.sum() == 80
+    with pytest.raises(InputError, match="both classes"):
+        world.sample(20, stream(5))
 
 
-def test_units_of_other_sizes_get_the_rates_of_another_unit():
-    sizes = np.array([3, 10, 40])
-    document = np.repeat(np.arange(3), sizes)
-    labels = np.concatenate([[1, 1, 0], [0] * 10, [1] * 10 + [0] * 30])
-    found = SerialLabels(problem_of(labels, {"d": document}, "d"), 0.5)
-    rng = stream(0, "rates")
-    drawn = np.array([np.bincount(document, found.draw(rng)) for _ in range(3000)]) / sizes
-    expected = (2 / 3 + 0 + 1 / 4) / 3  # of every unit, whatever its size
-    error = drawn.std(axis=0) / np.sqrt(3000)
-    assert (np.abs(drawn.mean(axis=0) - expected) < 4 * error).all()
+def test_labels_and_noise_of_sequences_have_the_stated_correlations():
+    world = PlantedSequences(0.0, d=2, size=50, rho=0.7, rate=0.3)
+    problem = world.sample(200_000, stream(6))
+    labels, X = problem.labels.reshape(-1, 50), problem.X.reshape(-1, 50, 2)
+    for lag in (1, 3):
+        pairs = np.corrcoef(labels[:, lag:].ravel(), labels[:, :-lag].ravel())[0, 1]
+        assert pairs == pytest.approx(world.truth.label_correlation(lag), abs=0.02)
+        noise = np.corrcoef(X[:, lag:, 1].ravel(), X[:, :-lag, 1].ravel())[0, 1]
+        assert noise == pytest.approx(0.7**lag, abs=0.02)
+    assert labels.mean(axis=0) == pytest.approx(np.full(50, 0.3), abs=0.04)
+    assert X[:, :, 1].std(axis=0) == pytest.approx(np.ones(50), abs=0.06)
 
 
-@pytest.mark.parametrize("kind", ["document", "type"])
-def test_labels_constant_in_a_group_stay_so_and_are_redrawn_for_whole_members(kind):
-    problem = NullDocuments(kind, n_documents=12, size=9, spread=0.5).sample(stream(0, kind))
-    group = "document" if kind == "document" else "word"
-    labels = null_labels(problem, None, stream(0, "fit"))
-    rng, first = stream(0, "draws"), np.unique(problem.codes(group), return_index=True)[1]
-    drawn = [problem.with_labels(labels.draw(rng)) for _ in range(200)]
-    assert all(other.constant_within(group) for other in drawn)
-    assert all(other.labels[first].sum() == problem.labels[first].sum() for other in drawn)
-    agreement = np.mean([(other.labels == problem.labels)[first].mean() for other in drawn])
-    p = problem.labels[first].mean()
-    assert agreement == pytest.approx(p**2 + (1 - p) ** 2, abs=0.04)
+def test_both_axes_of_a_drift_score_what_is_stated():
+    world = PlantedDrift(0.8, d=3, size=20, activation_drift=1.5)
+    problem = world.sample(100_000, stream(7))
+    assert roc_auc_score(problem.labels, problem.X[:, 0]) == pytest.approx(world.truth.best_auc, abs=0.008)
+    assert roc_auc_score(problem.labels, problem.X[:, 1]) == pytest.approx(world.truth.position_auc, abs=0.008)
+    rates = [problem.labels[problem.groups["position"] == place].mean() for place in range(20)]
+    assert rates == pytest.approx(world.rates, abs=0.03)
 
 
-def test_a_group_that_only_names_the_classes_is_not_what_is_redrawn():
-    labels = stream(0, "y").integers(2, size=60)
-    found = null_labels(
-        problem_of(labels, {"label": labels, "document": np.arange(60) // 6}, "document"), None, stream(0)
-    )
-    assert isinstance(found, SerialLabels)
-
-
-def test_labels_that_follow_one_another_by_chance_only_are_drawn_in_any_order():
-    rhos = []
-    for seed in range(40):
-        labels = stream(seed, "y").integers(2, size=120)
-        rhos.append(null_labels(problem_of(labels), None, stream(seed, "fit")).rho)
-    assert sum(rho != 0 for rho in rhos) <= 4  # one in a hundred each
-
-
-def test_what_redrawn_labels_do_not_keep_is_said():
-    problem = NullDocuments("type", n_documents=20, size=20).sample(stream(0, "types"))
-    noisy = np.where(stream(0, "noise").random(problem.n) < 0.1, 1 - problem.labels, problem.labels)
-    problem = problem.with_labels(noisy)
-    notes = not_kept(problem, null_labels(problem, None, stream(0, "fit")), stream(0, "notes"))
-    assert len(notes) == 1
-    assert "labels cluster by word" in notes[0]
-    assert 'null=ct.ControlTask(per="word")' in notes[0]
-    tied = null_labels(problem, ct.ControlTask(per="word", corrupted=0.2), stream(0, "fit"))
-    assert not_kept(problem, tied, stream(0, "notes")) == ()
-    kept = serial("binary")
-    assert not_kept(kept, null_labels(kept, None, stream(0, "fit")), stream(0, "notes")) == ()
-
-
-# -- signal ----------------------------------------------------------------------------------------------
-
-
-def mixed(n, d, seed=0):
-    rng = stream(seed, "mixed", n, d)
-    return rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + 5.0
-
-
-@pytest.mark.parametrize(("n", "d"), [(300, 8), (20, 50)])
-@pytest.mark.parametrize("effect", [0.25, 2.0])
-def test_two_classes_are_so_many_standard_deviations_apart(n, d, effect):
-    X, y = mixed(n, d), np.array(list("abc"))[np.arange(n) % 3]
-    inverse = np.linalg.pinv(np.cov(X.T, ddof=0), rcond=1e-10)
-    for labels, pairs in ((y == "a", [(True, False)]), (y, itertools.combinations("abc", 2))):
-        moved = Signal(ct.Problem(X, labels)).planted(labels, effect, stream(0, "signal")).X - X
-        for one, other in pairs:
-            shift = moved[labels == one].mean(axis=0) - moved[labels == other].mean(axis=0)
-            assert np.sqrt(shift @ inverse @ shift) == pytest.approx(effect, rel=1e-6)
-
-
-def test_numbers_move_activations_by_the_effect_per_standard_deviation():
-    X, y = mixed(200, 6), stream(0, "y").exponential(7.0, size=200)
-    moved = Signal(ct.Problem(X, y)).planted(y, 0.5, stream(0, "signal")).X - X
-    slope = moved.T @ (y - y.mean()) / (y - y.mean()).dot(y - y.mean()) * y.std()
-    assert np.sqrt(slope @ np.linalg.pinv(np.cov(X.T, ddof=0)) @ slope) == pytest.approx(0.5, rel=1e-6)
-    np.testing.assert_allclose(moved, np.outer(y - y.mean(), slope) / y.std(), atol=1e-9)
-
-
-@pytest.mark.parametrize("effect", [0.5, 1.5])
-def test_the_best_linear_readout_of_normal_activations_has_the_auc_that_is_said(effect):
-    X, y = mixed(20_000, 5), stream(0, "y").integers(2, size=20_000)
-    planted = Signal(ct.Problem(X, y)).planted(y, effect, stream(1, "signal"))
-    found = roc_auc_score(y, LinearDiscriminantAnalysis().fit(planted.X, y).decision_function(planted.X))
-    assert ideal_auc(effect) == pytest.approx(norm.cdf(effect / np.sqrt(2)))
-    assert found == pytest.approx(ideal_auc(effect), abs=0.012)
-
-
-def test_every_site_gets_the_signal_and_the_callers_arrays_stay():
-    X = mixed(100, 4).astype(np.float32)
-    sites, y = {"a": X, "b": mixed(100, 3)}, np.arange(100) % 2
-    before = X.copy()
-    planted = Signal(ct.Problem(sites, y)).planted(y, 1.0, stream(0, "signal"))
-    assert planted.activations["a"].dtype == np.float32
-    assert all(np.abs(planted.activations[name] - sites[name]).max() > 0.1 for name in sites)
-    assert (before == X).all()
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: PlantedDirection(-1.0), "delta must be"),
+        (lambda: PlantedDirection(1.0, d=1), "d must be at least 2"),
+        (lambda: PlantedDirection(1.0, tails=3.0).truth.fitted_auc(5, 5), "tails must be None"),
+        (lambda: PlantedDirection(1.0, tails=3.0).truth.best_accuracy, "tails must be None"),
+        (lambda: PlantedDirection(1.0).truth.auc(np.ones(3)), "direction must be 64"),
+        (lambda: PlantedDirection(1.0).truth.split_auc(1, 5, 10), "both classes in both parts"),
+        (lambda: PlantedSequences(1.0).sample(50, stream(0)), "multiple of the size of documents"),
+        (lambda: PlantedSequences(1.0, rho=1.0), "rho must be"),
+        (lambda: PlantedDrift(1.0, first_rate=0.0), "first_rate must be"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(make, words):
+    with pytest.raises(InputError, match=words):
+        make()
