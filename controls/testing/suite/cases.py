@@ -60,6 +60,18 @@ THEMES = (
         "Something is broken on purpose, and must be seen: by false alarms, or by the test kit "
         "(`controls.testing.check_control`, `check_trainer`). Beside each fault stands the sound way, which must pass.",
     ),
+    Theme(
+        "dictionaries",
+        "Rare, superposed and planted features",
+        "Activations are sums of known directions (`controls.ground_truth.PlantedDictionary`, `PlantedDirection`). "
+        "What a probe reads and what steering leaks is known; what an SAE finds has a reference that holds nothing.",
+    ),
+    Theme(
+        "power",
+        "Power: how large an effect is found",
+        "A direction is planted at several strengths (`delta`, in standard deviations of the noise). "
+        "Two counts at each: p at or below .05, and the verdict SELECTIVE.",
+    ),
 )
 
 
