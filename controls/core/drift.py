@@ -40,7 +40,8 @@ def drift_caveats(problem: Problem, restriction: Shift, rng: np.random.Generator
     """Return how labels drift along their sequences, and what else shifting them destroys, in words."""
     orbit, within = restriction.orbit(problem), restriction.within
     traces = ranked(problem, orbit, rng, _trends(sequence_codes(problem, within)), 399)
-    return (*_drifts(traces, within, "shifting"), *_clusters(problem, orbit, rng, within, "shifting", "ShiftLabels"))
+    others = _clusters(problem, orbit, rng, within=within, what="shifting", control="ShiftLabels")
+    return (*_drifts(traces, within, "shifting"), *others)
 
 
 def burst_caveats(
@@ -56,7 +57,7 @@ def burst_caveats(
         f"(p = {trace.p:.2g}), which moving them destroys too; gaps=True keeps them"
         for trace in found
     )
-    others = _clusters(problem, orbit, rng, within, "moving bursts", "RateMatchedLabels")
+    others = _clusters(problem, orbit, rng, within=within, what="moving bursts", control="RateMatchedLabels")
     return (*_drifts(traces, within, "moving bursts"), *said, *others)
 
 
@@ -78,7 +79,7 @@ def _drifts(traces: tuple[Trace, ...], within: str | None, what: str) -> tuple[s
 
 
 def _clusters(
-    problem: Problem, orbit: Orbit, rng: np.random.Generator, within: str | None, what: str, control: str
+    problem: Problem, orbit: Orbit, rng: np.random.Generator, *, within: str | None, what: str, control: str
 ) -> tuple[str, ...]:
     """Return in which groups, other than that of the control, labels cluster in a way that its draws undo."""
     groups = [group for group in where_to_look(problem, ()) if group != within]

@@ -59,13 +59,20 @@ class Engine(Protocol):
         """Fit the fold's training rows of every column of ``targets`` (n, B); predict its test rows.
 
         ``targets`` are class codes 0 … C−1 (int64) or numbers (float64). ``needs`` says which of
-        "labels", "scores", "probabilities" the output must have.
+        "labels", "scores", "probabilities" the output must have. The folds of a block follow one
+        another with the same array, which is read-only: what is made of it may be kept until another
+        comes; where an array can be written to, its content may have changed.
         """
         ...
 
 
 class BatchTrainer(Trainer):
     """A trainer that can also fit many label columns that share one set of activations in one go."""
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether one engine may be asked by several threads at once."""
+        return False
 
     @abstractmethod
     def engine(self, activations: np.ndarray, splits: Sequence[Split], task: Task, n_classes: int) -> Engine:

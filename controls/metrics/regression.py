@@ -77,9 +77,21 @@ class R2(ColumnMetric):
         centred = truth - np.median(truth[:: len(truth) // _SOME + 1], axis=0)
         sums = grouped.others(np.add, centred)
         spread = grouped.others(np.add, centred**2) - sums**2 / np.maximum(grouped.remaining, 1)
-        low, high = grouped.others(np.minimum, truth, np.inf), grouped.others(np.maximum, truth, -np.inf)
         errors = grouped.others(np.add, _squared_errors(truth, output))
-        return 1 - ratio(errors, np.where(high > low, spread, 0.0))
+        if not _vary_without_any(truth, units):
+            low, high = grouped.others(np.minimum, truth, np.inf), grouped.others(np.maximum, truth, -np.inf)
+            spread = np.where(high > low, spread, 0.0)
+        return 1 - ratio(errors, spread)
+
+
+def _vary_without_any(truth: np.ndarray, units: np.ndarray) -> bool:
+    """Whether some rows show that every column varies whichever unit is left out; if not, it may all the same.
+
+    Two pairs of rows that differ, of four units, are enough: one unit can take away one of them only.
+    """
+    rows = np.unique(units, return_index=True)[1][:_SOME]
+    first, second = truth[rows[: len(rows) // 2 * 2 : 2]], truth[rows[1::2]]
+    return bool(((first != second).sum(axis=0) >= 2).all())
 
 
 def _squared_errors(truth: np.ndarray, output: Output) -> np.ndarray:

@@ -22,11 +22,11 @@ import torch
 
 from controls.core.errors import InputError
 from controls.core.trainer import Output, Split
-from controls.probes._engine import _barred, _dtype, _output
 from controls.probes._folds import Fold, Folds, fold_of_all
 from controls.probes._logistic import Targets, make_targets
 from controls.probes._matrix import Diagonal, Matrix
 from controls.probes._rows import Reading
+from controls.probes._scores import as_output, barred, dtype_of
 from controls.probes._space import as_device
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class CentroidEngine:
         self, probe: LDAProbe | MeanDifferenceProbe, activations: np.ndarray, splits: Sequence[Split], n_classes: int
     ) -> None:
         self._probe, self._n_classes = probe, n_classes
-        self._reading = _reading(probe, _dtype(probe.dtype, activations))
+        self._reading = _reading(probe, dtype_of(probe.dtype, activations))
         self._folds = Folds(activations, splits, self._reading, partial(_make, probe, self._reading.dtype))
 
     @property
@@ -154,7 +154,7 @@ class CentroidEngine:
         codes = torch.from_numpy(targets[axes.fold.train_rows]).to(self._reading.device)
         hot = make_targets(codes, self._n_classes, self._reading.dtype)
         scores = axes.fold.predict(*_fit(probe, axes, hot)).unflatten(1, hot.hot.shape[1:])
-        return _output(_barred(scores, hot), needs, self._reading.dtype)
+        return as_output(barred(scores, hot.floor), needs, self._reading.dtype)
 
 
 def fit_centroids(

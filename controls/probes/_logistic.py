@@ -18,6 +18,7 @@ from enum import Enum
 
 import torch
 
+from controls.probes._scores import ABSENT
 from controls.probes._space import Space
 
 _PAIRS = 8  # steps that L-BFGS remembers
@@ -29,7 +30,6 @@ _ROUGH_STEPS, _AFRESH_EVERY = 40, 4  # how many those are, and which of them is 
 _VECTOR = 16  # float32 numbers of the widest vector
 _SINGLE_STEPS = 200  # steps in float32 before columns go on in float64
 _COMPACT_BELOW = 0.75  # share of columns still at work below which the others are dropped from the block
-ABSENT = -1e30  # the score of a class that a column's training rows lack: low, and still a number
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,17 +77,17 @@ class Stack:
     """Matrices on top of one another."""
 
     def __init__(self, matrices: Sequence[Matrix]) -> None:
-        self._matrices = tuple(matrices)
+        self.matrices = tuple(matrices)
         self.sizes = [matrix.n for matrix in matrices]
         self.n = sum(self.sizes)
 
     def times(self, block: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         """Return the stack times a block (d, B), plus ``shift`` (B,), shape (n, B)."""
-        return torch.cat([matrix.times(block, shift) for matrix in self._matrices])
+        return torch.cat([matrix.times(block, shift) for matrix in self.matrices])
 
     def transposed_times(self, block: torch.Tensor) -> torch.Tensor:
         """Return the transposed stack times a block (n, B), shape (d, B)."""
-        first, *rest = zip(self._matrices, block.split(self.sizes), strict=True)
+        first, *rest = zip(self.matrices, block.split(self.sizes), strict=True)
         total = first[0].transposed_times(first[1])
         for matrix, rows in rest:
             total += matrix.transposed_times(rows)

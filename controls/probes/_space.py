@@ -89,6 +89,16 @@ class Space:
         pulled = self.whitening.transposed_times(pulled.to(residual.dtype)).to(self.mean.dtype)
         return torch.cat([pulled, (self.intercept * total)[None]])
 
+    def ridge(self, product: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        """Return the ridge fits (r+1, B) of targets about their mean over the training rows.
+
+        ``product`` (r, B) is the training rows, transposed, times those targets about any centre;
+        ``total`` (B,) is the sum of the latter. Both are of float64.
+        """
+        dtype = self.mean.dtype
+        pulled = product.addr(self.mean.double(), total, alpha=-1).to(dtype)
+        return torch.cat([self.whitening.transposed_times(pulled), torch.zeros_like(pulled[:1])])
+
     def predict(self, point: torch.Tensor) -> torch.Tensor:
         """Return the logits of the test rows (m, B), in the fold's order."""
         return self.fold.predict(*self.lift(point))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -12,10 +13,9 @@ from controls.core.errors import InputError
 from controls.core.validate import as_activations
 
 
-@final
 @dataclass(frozen=True, eq=False)
-class LogisticFinding:
-    """A fitted logistic probe.
+class LinearClassifier(ABC):
+    """A fitted linear probe of classes.
 
     Attributes
     ----------
@@ -38,6 +38,10 @@ class LogisticFinding:
     def predict(self, X: Any) -> np.ndarray:
         """Return the label of each row, shape (m,)."""
         return _labels(self.decision_function(X), self.classes_)
+
+
+class ProbabilisticClassifier(LinearClassifier):
+    """A fitted linear probe of classes whose scores are log-odds."""
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, shape (m, C)."""
@@ -45,31 +49,27 @@ class LogisticFinding:
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class RidgeClassifierFinding:
-    """A fitted ridge probe of classes, trained on targets −1 and +1.
+class LogisticFinding(ProbabilisticClassifier):
+    """A fitted logistic probe, with ``classes_``, ``coef_`` and ``intercept_``."""
 
-    Attributes
-    ----------
-    classes_ : array of shape (C,)
-        The labels, sorted.
-    coef_ : array of shape (1, d) for two classes, (C, d) otherwise
-        Weights on the raw features.
-    intercept_ : array of shape (1,) or (C,)
-        Intercepts on the raw features.
+
+@final
+class RidgeClassifierFinding(LinearClassifier):
+    """A fitted ridge probe of classes, trained on targets −1 and +1."""
+
+
+@final
+class LDAFinding(ProbabilisticClassifier):
+    """A fitted linear discriminant analysis, with ``classes_``, ``coef_`` and ``intercept_``."""
+
+
+@final
+class MeanDifferenceFinding(LinearClassifier):
+    """A fitted difference of means.
+
+    For two classes ``coef_`` is the direction from the mean of the first to that of the second, else
+    the means about that of all rows; each divided by its variance where features were standardised.
     """
-
-    classes_: np.ndarray
-    coef_: np.ndarray
-    intercept_: np.ndarray
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return scores, (m,) for two classes (positive means the second), else (m, C)."""
-        return _decision(X, self.coef_, self.intercept_)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the label of each row, shape (m,)."""
-        return _labels(self.decision_function(X), self.classes_)
 
 
 @final
@@ -91,68 +91,6 @@ class RidgeFinding:
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted value of each row, shape (m,)."""
         return _rows(X, len(self.coef_)) @ self.coef_ + self.intercept_
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class LDAFinding:
-    """A fitted linear discriminant analysis.
-
-    Attributes
-    ----------
-    classes_ : array of shape (C,)
-        The labels, sorted.
-    coef_ : array of shape (1, d) for two classes, (C, d) otherwise
-        Weights on the raw features.
-    intercept_ : array of shape (1,) or (C,)
-        Intercepts on the raw features.
-    """
-
-    classes_: np.ndarray
-    coef_: np.ndarray
-    intercept_: np.ndarray
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return log-odds (m,) for two classes (positive means the second), else scores (m, C)."""
-        return _decision(X, self.coef_, self.intercept_)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the label of each row, shape (m,)."""
-        return _labels(self.decision_function(X), self.classes_)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class, shape (m, C)."""
-        return _probabilities(self.decision_function(X))
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class MeanDifferenceFinding:
-    """A fitted difference of means.
-
-    Attributes
-    ----------
-    classes_ : array of shape (C,)
-        The labels, sorted.
-    coef_ : array of shape (1, d) for two classes, (C, d) otherwise
-        For two classes the direction from the mean of the first to that of the second, else the means
-        about that of all rows; on the raw features (each divided by its variance where they were
-        standardised).
-    intercept_ : array of shape (1,) or (C,)
-        Intercepts on the raw features.
-    """
-
-    classes_: np.ndarray
-    coef_: np.ndarray
-    intercept_: np.ndarray
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return scores, (m,) for two classes (positive means the second), else (m, C)."""
-        return _decision(X, self.coef_, self.intercept_)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the label of each row, shape (m,)."""
-        return _labels(self.decision_function(X), self.classes_)
 
 
 def _rows(X: Any, d: int) -> np.ndarray:

@@ -109,6 +109,11 @@ class LogisticProbe(BatchTrainer):
         coef, intercept = _engine.fit_logistic(self, problem.X, problem.label_codes, len(problem.classes))
         return LogisticFinding(problem.classes, coef, intercept)
 
+    @property
+    def concurrent(self) -> bool:
+        """On the CPU, whose cores take a block each."""
+        return _on_cpu(self.device)
+
     def engine(self, activations: np.ndarray, splits: Sequence[Split], task: Task, n_classes: int) -> Engine:
         """Return the engine for these activations and folds; a fold is prepared when first asked for."""
         from controls.probes import _engine
@@ -182,21 +187,26 @@ class RidgeProbe(BatchTrainer):
 
     def fit(self, problem: Problem, rng: np.random.Generator) -> RidgeFinding | RidgeClassifierFinding:
         """Return the fit to all rows; ``rng`` is not used."""
-        from controls.probes import _engine
+        from controls.probes import _ridge
 
         if problem.target == "continuous":
-            coef, intercept = _engine.fit_ridge(self, problem.X, np.asarray(problem.labels)[:, None])
+            coef, intercept = _ridge.fit_ridge(self, problem.X, np.asarray(problem.labels)[:, None])
             return RidgeFinding(coef[0], float(intercept[0]))
         _classes_of(problem)
         codes, count = problem.label_codes[:, None], len(problem.classes)
         signs = np.where(codes == (1 if count == 2 else np.arange(count)), 1.0, -1.0)
-        return RidgeClassifierFinding(problem.classes, *_engine.fit_ridge(self, problem.X, signs))
+        return RidgeClassifierFinding(problem.classes, *_ridge.fit_ridge(self, problem.X, signs))
+
+    @property
+    def concurrent(self) -> bool:
+        """On the CPU, whose cores take a block each."""
+        return _on_cpu(self.device)
 
     def engine(self, activations: np.ndarray, splits: Sequence[Split], task: Task, n_classes: int) -> Engine:
         """Return the engine for these activations and folds; a fold is factorised when first asked for."""
-        from controls.probes import _engine
+        from controls.probes import _ridge
 
-        return _engine.RidgeEngine(self, activations, splits, n_classes if task == "classification" else 0)
+        return _ridge.RidgeEngine(self, activations, splits, n_classes if task == "classification" else 0)
 
 
 def _check_common(probe: Any) -> None:
@@ -206,6 +216,10 @@ def _check_common(probe: Any) -> None:
         raise InputTypeError(f"standardize must be True or False, got {probe.standardize!r}.")
     if probe.device is not None and not isinstance(probe.device, str):
         raise InputTypeError(f"device must be a torch device by name, such as 'cuda', or None, got {probe.device!r}.")
+
+
+def _on_cpu(device: str | None) -> bool:
+    return device is None or device.startswith("cpu")
 
 
 def _classes_of(problem: Problem) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -68,47 +68,43 @@ class Memory:
     peak: float
 
 
-def write_page(
-    speeds: Sequence[Speed],
-    growths: Sequence[Growth],
-    memories: Sequence[Memory],
-    paths: Sequence[Way],
-    *,
-    rate: tuple[float, float],
-    sizes: dict[str, Any],
-) -> str:
-    """Return the page."""
-    return (
-        "\n\n".join(
-            [
-                "# Benchmarks",
-                "Written by `make bench`; no figure is typed. Whole calls are timed: labels drawn, folds, fits, scores "
-                "with their values without each unit, intervals, verdict.",
-                _machine(sizes),
-                "## Speed",
-                _how_it_was_timed(sizes),
-                _speed_table(speeds),
-                _what_the_table_says(speeds, rate),
-                *(_other_tables(growths, memories, paths) if growths else ["Only speed was timed in this run."]),
-            ]
-        )
-        + "\n"
-    )
+@dataclass(frozen=True)
+class Page:
+    """What was timed so far; sections without rows are left out."""
 
+    sizes: dict[str, Any]
+    rate: tuple[float, float]
+    speeds: list[Speed] = field(default_factory=list)
+    growths: list[Growth] = field(default_factory=list)
+    memories: list[Memory] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
 
-def _other_tables(growths: Sequence[Growth], memories: Sequence[Memory], paths: Sequence[Way]) -> list[str]:
-    return [
-        "## Growth",
-        "Seconds of ours, other sizes as above (with classes: n = 2000, d = 256, 49 draws), and the slope of "
-        "log seconds in log size.",
-        _growth_table(growths),
-        "## Memory",
-        "Peak of a fresh process with memory-mapped float32 activations; resident pages of the file count.",
-        _memory_table(memories),
-        "## Threads and workers",
-        f"scikit-learn's LogisticRegression, one fit at a time: the problem and {DRAWS} draws in five folds.",
-        _ways_table(paths),
-    ]
+    def text(self) -> str:
+        """Return the page."""
+        parts = [
+            "# Benchmarks",
+            "Written by `make bench`; no figure is typed. Whole calls are timed: labels drawn, folds, fits, scores "
+            "with their values without each unit, intervals, verdict.",
+            _machine(self.sizes),
+        ]
+        if self.speeds:
+            table, words = _speed_table(self.speeds), _what_the_table_says(self.speeds, self.rate)
+            parts += ["## Speed", _how_it_was_timed(self.sizes), table, words]
+        if self.growths:
+            words = (
+                "Seconds of ours, other sizes as above (with classes: n = 2000, d = 256, 49 draws), and the slope of "
+                "log seconds in log size."
+            )
+            parts += ["## Growth", words, _growth_table(self.growths)]
+        if self.memories:
+            words = "Peak of a fresh process with memory-mapped float32 activations; resident pages of the file count."
+            parts += ["## Memory", words, _memory_table(self.memories)]
+        if self.ways:
+            words = (
+                f"scikit-learn's LogisticRegression, one fit at a time: the problem and {DRAWS} draws in five folds."
+            )
+            parts += ["## Threads and workers", words, _ways_table(self.ways)]
+        return "\n\n".join(parts) + "\n"
 
 
 def _machine(sizes: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""Time ours beside the peer in the same run, and write docs/benchmarks.md.
+"""Time ours beside the peer in the same run, and write docs/benchmarks.md, anew after each row.
 
 python tests/benchmarks/run.py [--full] [--repeats 5] [--kinds ridge logistic] [--speed-only] [--docs PAGE]
 
-About 25 minutes on two idle cores, most of them the peer's.
+About a quarter of an hour on two idle cores, most of it the peer's.
 """
 
 from __future__ import annotations
@@ -11,24 +11,18 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from page import Growth, Memory, Speed, write_page
-from problems import KINDS, UNCORRELATED, make_problem
+from page import Growth, Memory, Page, Speed
+from problems import KINDS, UNCORRELATED, made_like, make_problem
 from timing import FOLDS, largest_gradient, line, ours, peer, product_rate, seconds, useful_work
-from workers import Way, ways
+from workers import ways
 
 N, D, CLASSES = 4000, 512, 17
 DRAWS = {"ridge": 999, "logistic": 999, UNCORRELATED: 999, "multinomial": 199, "multinomial at default tol": 49}
-# Permutations that the peer is timed at.
-SAMPLES = {
-    "ridge": (20, 60),
-    "logistic": (10, 30),
-    UNCORRELATED: (20, 60),
-    "multinomial": (4, 12),
-    "multinomial at default tol": (4, 12),
-}
+SAMPLES = {"ridge": (20, 60), "logistic": (6, 18), UNCORRELATED: (20, 60), "multinomial": (2, 6)}  # the peer's
 GROWTH = {
     "n": [1000, 2000, 4000, 8000],
     "d": [128, 256, 512, 1024],
@@ -38,27 +32,30 @@ GROWTH = {
 HERE = Path(__file__).parent
 
 
-def speed(kind: str, repeats: int, full: bool) -> Speed:
-    """Return ours beside the peer, interleaved."""
-    problem = make_problem(kind, N, D, CLASSES if kind.startswith("multinomial") else 2)
-    draws = DRAWS[kind]
-    few, many = SAMPLES[kind] if not full else (SAMPLES[kind][0], draws)
-    mine, of_few, of_many = ours(kind, problem, draws), peer(kind, problem, few), peer(kind, problem, many)
-    for warm_up in (mine, peer(kind, problem, 2)):
+def speeds(kinds: Sequence[str], repeats: int, full: bool) -> Iterator[Speed]:
+    """Yield ours beside the peer, interleaved; ``kinds`` are ways to fit one problem, for which there is one peer."""
+    first = kinds[0]
+    problem = make_problem(first, N, D, CLASSES if first.startswith("multinomial") else 2)
+    few, many = SAMPLES[made_like(first)]
+    many = DRAWS[first] if full else many
+    mine = {kind: ours(kind, problem, DRAWS[kind]) for kind in kinds}
+    theirs = peer(first, problem, few), peer(first, problem, many)
+    for warm_up in (*mine.values(), peer(first, problem, 2)):
         warm_up()
-    rounds = [(seconds(mine), seconds(of_few), seconds(of_many)) for _ in range(repeats)]
-    us, first, second = map(list, zip(*rounds, strict=True))
-    fitted = line(few, many, first, second)
-    return Speed(
-        kind=kind,
-        draws=draws,
-        ours=median(us),
-        spread=(min(us), max(us)),
-        peer=median(second) if full else fitted.at(draws),
-        peer_timed=((few, median(first)), (many, median(second))),
-        work=useful_work(kind, problem, draws),
-        gradient=None if kind == "ridge" else largest_gradient(kind, problem),
-    )
+    rounds = [[seconds(call) for call in (*theirs, *mine.values())] for _ in range(repeats)]
+    of_few, of_many, *us = map(list, zip(*rounds, strict=True))
+    fitted = line(few, many, of_few, of_many)
+    for kind, found in zip(kinds, us, strict=True):
+        yield Speed(
+            kind=kind,
+            draws=DRAWS[kind],
+            ours=median(found),
+            spread=(min(found), max(found)),
+            peer=median(of_many) if full and many == DRAWS[kind] else fitted.at(DRAWS[kind]),
+            peer_timed=((few, median(of_few)), (many, median(of_many))),
+            work=useful_work(kind, problem, DRAWS[kind]),
+            gradient=None if kind == "ridge" else largest_gradient(kind, problem),
+        )
 
 
 def growth(kind: str, name: str, repeats: int) -> Growth:
@@ -82,12 +79,27 @@ def memory(kind: str, n: int = 100_000, d: int = 768) -> Memory:
     return Memory(kind, n, d, DRAWS[kind], **found)
 
 
-def the_rest(repeats: int) -> tuple[list[Growth], list[Memory], list[Way]]:
-    """Return growth, memory, and what threads and workers do."""
+def the_rest(page: Page, repeats: int) -> Iterator[str]:
+    """Add growth, memory, and what threads and workers do; yield what was timed."""
     names = {"ridge": ("n", "d", "draws"), "logistic": ("n", "d", "draws", "classes")}
-    curves = [growth(kind, name, min(repeats, 3)) for kind, of in names.items() for name in of]
-    peaks = [memory(kind) for kind in ("ridge", "logistic")]
-    return curves, peaks, ways(N, D, min(repeats, 3))
+    for kind, of in names.items():
+        for name in of:
+            page.growths.append(growth(kind, name, min(repeats, 3)))
+            yield f"{kind}, growth in {name}"
+    for kind in ("ridge", "logistic"):
+        page.memories.append(memory(kind))
+        yield f"{kind}, memory"
+    page.ways.extend(ways(N, D, min(repeats, 3)))
+    yield "threads and workers"
+
+
+def everything(page: Page, kinds: Sequence[str], given: argparse.Namespace) -> Iterator[str]:
+    """Time all that was asked for; yield what was timed."""
+    for first in dict.fromkeys(map(made_like, kinds)):
+        page.speeds.extend(speeds([kind for kind in kinds if made_like(kind) == first], given.repeats, given.full))
+        yield first
+    if not given.speed_only:
+        yield from the_rest(page, given.repeats)
 
 
 def main() -> None:
@@ -99,12 +111,12 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of the table of speed")
     parser.add_argument("--speed-only", action="store_true", help="no growth, memory and workers")
     given = parser.parse_args()
-    rows = [speed(kind, given.repeats, given.full) for kind in given.kinds]
-    curves, peaks, paths = ([], [], []) if given.speed_only else the_rest(given.repeats)
-    rate = product_rate(N * (FOLDS - 1) // FOLDS, D)
     sizes = {"n": N, "d": D, "classes": CLASSES, "repeats": given.repeats, "full": given.full}
-    given.docs.write_text(write_page(rows, curves, peaks, paths, rate=rate, sizes=sizes), encoding="utf-8")
-    print(given.docs.read_text(encoding="utf-8"))
+    page = Page(sizes, product_rate(N * (FOLDS - 1) // FOLDS, D))
+    for timed in everything(page, given.kinds, given):
+        given.docs.write_text(page.text(), encoding="utf-8")
+        print(f"{timed} …", file=sys.stderr, flush=True)
+    print(page.text())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from timing import cores, peer_model, seconds, splits
 import controls as ct
 from controls.core.rng import stream
 
-DRAWS = 4
+DRAWS = 2
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,24 @@ def test_held_out_labels_never_matter(probe, n_classes, d):
     assert not np.array_equal(engine.predict(0, other, "scores").scores, before)
 
 
+@pytest.mark.parametrize("n_classes", [0, 2, 4])
+@pytest.mark.parametrize("d", [10, 200])
+def test_folds_that_share_products_get_the_fits_of_folds_alone(n_classes, d):
+    rng = stream(0, "products", n_classes, d)
+    X = ugly_activations(120, d, rng)
+    targets = 1e6 + rng.normal(size=(120, 5)) if n_classes == 0 else rng.integers(0, n_classes, size=(120, 5))
+    targets.flags.writeable = False  # so that what is made of them is kept
+    fold = rng.permutation(120) % 4
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)]
+    task, needs = ("regression", "labels") if n_classes == 0 else ("classification", "scores")
+    engine = RidgeProbe().engine(X, splits, task, n_classes)
+    for k, split in enumerate(splits):
+        alone = RidgeProbe().engine(X, [split], task, n_classes).predict(0, targets.copy(), needs)
+        np.testing.assert_allclose(
+            getattr(engine.predict(k, targets, needs), needs), getattr(alone, needs), rtol=1e-9, atol=1e-9
+        )
+
+
 def test_absent_classes_get_probability_zero():
     rng = stream(0, "absent")
     X = ugly_activations(160, 8, rng)

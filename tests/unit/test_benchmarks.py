@@ -29,7 +29,10 @@ def run(monkeypatch):
 
 def test_every_table_is_made(run, capfd):
     page = importlib.import_module("page")
-    speeds = [run.speed(kind, 1, False) for kind in ("ridge", "multinomial")]
+    both = ["multinomial", "multinomial at default tol"]
+    speeds = [*run.speeds(["ridge"], 1, False), *run.speeds(both, 1, False)]
+    assert [row.kind for row in speeds] == ["ridge", *both]
+    assert speeds[1].peer == speeds[2].peer
     assert all(row.ours > 0 and row.work > 0 for row in speeds)
     assert speeds[0].gradient is None
     assert 0 < speeds[1].gradient < 0.01  # of so few rows
@@ -38,6 +41,18 @@ def test_every_table_is_made(run, capfd):
     assert 0 < peak.before <= peak.peak
     way = importlib.import_module("workers").Way("one at a time", 0.5)
     sizes = {"n": 200, "d": 8, "classes": 3, "repeats": 1, "full": False}
-    text = page.write_page(speeds, growths, [peak], [way], rate=(1.0, 2.0), sizes=sizes)
-    for row in ("| ridge (", "| multinomial (", "| logistic, n |", "| ridge | 300 × 8 |", "| one at a time | 0.50 |"):
+    text = page.Page(sizes, (1.0, 2.0), speeds, growths, [peak], [way]).text()
+    for row in (
+        "| ridge (",
+        "| multinomial (",
+        "| multinomial at default tol (",
+        "| logistic, n |",
+        "| ridge | 300 × 8 |",
+        "| one at a time | 0.50 |",
+    ):
         assert row in text
+
+
+def test_sections_without_rows_are_left_out(run):
+    sizes = {"n": 200, "d": 8, "classes": 3, "repeats": 1, "full": False}
+    assert "##" not in importlib.import_module("page").Page(sizes, (1.0, 2.0)).text()

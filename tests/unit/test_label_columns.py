@@ -18,7 +18,7 @@ import controls as ct
 from controls.core.errors import InputError
 from controls.core.result import Verdict
 from controls.core.rng import stream
-from controls.probes._engine import RidgeEngine
+from controls.probes._ridge import RidgeEngine
 from controls.runner import plan
 from controls.runner.draws import draw_stream
 from controls.runner.execute import run_plan
