@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
     from controls.generators.sequences import ShiftLabels as ShiftLabels
     from controls.kept import load as load
+    from controls.testing.own_pipeline.run import calibrate as calibrate
     from controls.wrap.estimator import Controlled as Controlled
     from controls.wrap.function import controlled as controlled
 
@@ -76,6 +77,7 @@ _HOME = {
     "Study": "core.study",
     "BatchTrainer": "core.trainer",
     "Trainer": "core.trainer",
+    "calibrate": "testing.own_pipeline.run",
     "correct": "experiment",
     "load": "kept",
     "measure": "experiment",

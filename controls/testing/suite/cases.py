@@ -48,9 +48,28 @@ THEMES = (
         "coverage",
         "Coverage of the interval of the selectivity",
         "The truth has a closed form (`controls.ground_truth.GaussianDocuments`). 30 documents have lognormal "
-        "sizes of log-scale spread 1 (coverage must not be below .93), 200 have spread .5 (.95). "
+        "sizes of log-scale spread 1 (coverage must not be below .93), 200 have spread .5 (.95). Intervals of R² are "
+        "known to be too narrow where nothing can be read: that one is held to .80. "
         '`target="fitted"` speaks of these fitted models on new units, `target="expected"` of the procedure at '
         "this sample size on new data, whose spread over samples it has to cover.",
+    ),
+    Theme(
+        "faults",
+        "Planted faults",
+        "Something is broken on purpose, and must be seen: by false alarms, or by the test kit "
+        "(`controls.testing.check_control`, `check_trainer`). Beside each fault stands the sound way, which must pass.",
+    ),
+    Theme(
+        "dictionaries",
+        "Rare, superposed and planted features",
+        "Activations are sums of known directions (`controls.ground_truth.PlantedDictionary`, `PlantedDirection`). "
+        "What a probe reads and what steering leaks is known; what an SAE finds has a reference that holds nothing.",
+    ),
+    Theme(
+        "power",
+        "Power: how large an effect is found",
+        "A direction is planted at several strengths (`delta`, in standard deviations of the noise). "
+        "Two counts at each: p at or below .05, and the verdict SELECTIVE.",
     ),
 )
 
