@@ -54,6 +54,13 @@ THEMES = (
         "this sample size on new data, whose spread over samples it has to cover.",
     ),
     Theme(
+        "boolean",
+        "What is computed of Boolean inputs",
+        "Which ANDs, XORs and parities a linear readout of a layer on bits can know is exact, by enumeration or by "
+        "proof (`controls.ground_truth.Layer.truth`). R² is the share of a centred product that is linear in the "
+        "layer, once the inputs are removed, adjusted for rank; the interaction test permutes the product.",
+    ),
+    Theme(
         "faults",
         "Planted faults",
         "Something is broken on purpose, and must be seen: by false alarms, or by the test kit "
