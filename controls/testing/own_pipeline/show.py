@@ -23,6 +23,7 @@ _STYLES = {
     Level.CANNOT: "bold yellow",
     Level.FEW: "bold yellow",
 }
+_CLAIM = "all: the claim HOLDS"
 _NAMES = 40  # columns that names of controls get at least, where they are so long
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]  # columns, and the cells of each row
 
@@ -69,21 +70,22 @@ def alarm_table(record: Calibration) -> Table:
         for row in record.rows
         if row.effect == 0
     ]
-    return columns, rows
+    return columns, [*rows, (_CLAIM, "", rate_words(dict(record.claims)[0.0]), "", "")]
 
 
 def power_table(record: Calibration) -> Table:
     """Return how often each control rejects at each effect, and how often the claim holds."""
     columns = ("power", *(f"effect {effect:g}" for effect in record.effects))
     rows = [(name, *(rate_words(rate) for rate in rates.values())) for name, rates in record.power.items()]
-    held = ("all: the claim HOLDS", *(rate_words(rate) for effect, rate in record.claims if effect > 0))
+    held = (_CLAIM, *(rate_words(rate) for effect, rate in record.claims if effect > 0))
     score = (f"mean {record.metric}", *(number(value) for effect, value in record.scores if effect > 0))
     return columns, [*rows, held, score]
 
 
 def sentences(record: Calibration) -> tuple[str, ...]:
     """Return what a reader must know beside the tables."""
-    said = [f"Without signal: {record.null}."]
+    score = number(dict(record.scores)[0.0])
+    said = [f"Without signal (mean {record.metric} {score}): {record.null}."]
     if record.signal:
         said.append(f"With signal: {record.signal}.")
     said += [_level_words(record, row) for row in record.rows if row.effect == 0]
