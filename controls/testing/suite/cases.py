@@ -71,6 +71,12 @@ THEMES = (
         "A direction is planted at several strengths (`delta`, in standard deviations of the noise). "
         "Two counts at each: p at or below .05, and the verdict SELECTIVE.",
     ),
+    Theme(
+        "interactions",
+        "Labels that are products of concepts",
+        "`ct.InteractionLabels` through `ct.measure`; a probe that computes the product itself; and control tasks "
+        "on so few types that every label is readable.",
+    ),
 )
 
 
