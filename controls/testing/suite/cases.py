@@ -75,6 +75,12 @@ THEMES = (
         "under the ensemble; networks beside their frozen twins; attention heads.",
     ),
     Theme(
+        "interactions",
+        "Labels that are products of concepts",
+        "`ct.InteractionLabels` through `ct.measure`; a probe that computes the product itself; and control tasks "
+        "on so few types that every label is readable.",
+    ),
+    Theme(
         "dictionaries",
         "Rare, superposed and planted features",
         "Activations are sums of known directions (`controls.ground_truth.PlantedDictionary`, `PlantedDirection`). "
