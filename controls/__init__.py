@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     from controls.generators.attachment import AttachmentTask as AttachmentTask
     from controls.generators.bursts import RateMatchedLabels as RateMatchedLabels
     from controls.generators.inputs import InputBaseline as InputBaseline
+    from controls.generators.interactions import InteractionLabels as InteractionLabels
     from controls.generators.labels import FlipSigns as FlipSigns
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
     from controls.generators.sequences import ShiftLabels as ShiftLabels
     from controls.kept import load as load
+    from controls.testing.own_pipeline.run import calibrate as calibrate
     from controls.wrap.estimator import Controlled as Controlled
     from controls.wrap.function import controlled as controlled
 
@@ -75,6 +77,7 @@ _HOME = {
     "Study": "core.study",
     "BatchTrainer": "core.trainer",
     "Trainer": "core.trainer",
+    "calibrate": "testing.own_pipeline.run",
     "correct": "experiment",
     "load": "kept",
     "measure": "experiment",
@@ -84,6 +87,7 @@ _HOME = {
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
     "InputBaseline": "generators.inputs",
+    "InteractionLabels": "generators.interactions",
     "RateMatchedLabels": "generators.bursts",
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",

@@ -19,7 +19,6 @@ from controls.ground_truth.networks import (
     interaction_contrasts,
     least_squares_network,
     random_network,
-    targeted_network,
 )
 from controls.ground_truth.planted import PlantedDirection
 from controls.ground_truth.planted_truth import PlantedTruth
@@ -101,5 +100,4 @@ __all__ = [
     "sign_gain",
     "sign_readoff",
     "stein_readoff",
-    "targeted_network",
 ]

@@ -16,6 +16,7 @@ from controls.core.orbit import TreeOrbit
 from controls.core.problem import Problem
 from controls.core.properties import LabelAlignment, LabelCounts, Property, SameActivations, SameGroups
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
+from controls.testing.broken_kinds import BROKEN_KINDS
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ BROKEN_CONTROLS: tuple[tuple[Control, str], ...] = (
     (DrawsIdentity(), "identity every time"),
     (IgnoresStream(), "whatever the stream"),
     (CountsDraws(), "depend on what was drawn before"),
-    (ChangesMarginal(), "claims to keep how often each label occurs"),
+    (ChangesMarginal(), "claims to keep how often each label occurs, but"),
     (LeaksLabels(), "claims to destroy which row has which label"),
     (RefusesIdentity(), "refuses the identity"),
     (MutatesProblem(), "changed the caller's problem (labels)"),
@@ -227,6 +228,7 @@ BROKEN_CONTROLS: tuple[tuple[Control, str], ...] = (
     (AcceptsConstant(), "must refuse (CannotControl)"),
     (HasNoNull(), "must state null as a sentence"),
     (OrdersOtherwise(), "in the order that order() returns"),
+    *BROKEN_KINDS,
 )
 
 

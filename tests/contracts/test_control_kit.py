@@ -99,6 +99,11 @@ def test_broken_controls_fail_with_their_own_message(control, words):
     assert isinstance(caught.value, ct.ControlsError)
 
 
+def test_controls_of_every_kind_have_a_broken_version():
+    sound = {type(control._sound) for control, _ in BROKEN_CONTROLS if hasattr(control, "_sound")}
+    assert sound == public_controls()
+
+
 def test_broken_messages_are_told_apart():
     messages = []
     for control, _ in BROKEN_CONTROLS:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 
 import numpy as np
 
+from controls.core.errors import ControlsWarning
 from controls.experiment import measure
+from controls.generators.interactions import InteractionLabels
 from controls.generators.random_labels import ControlTask
 from controls.ground_truth import (
     Bernoulli,
@@ -31,7 +34,7 @@ from controls.testing.suite._layers import (
     samples,
     shuffled,
 )
-from controls.testing.suite.case import Bound, Case, Check, Effort, Exact, NearZero, Rejections, Seen
+from controls.testing.suite.case import Bound, Case, Check, Effort, Exact, NearZero, Rejections, Seen, Verdict
 
 
 def _picked(sets: list, count: int, rng: np.random.Generator) -> list:
@@ -191,14 +194,14 @@ def type_saturation(effort: Effort) -> list[Check]:
 
 
 def unbalanced_cells(effort: Effort) -> list[Check]:
-    """A permutation test of an interaction keeps its level in balanced cells only."""
+    """A permutation test of an interaction keeps its level in balanced cells only, and rare concepts are flagged."""
     rng, repetitions = effort.stream("unbalanced cells"), effort.pick(60, 400)
     raw = Layer(np.eye(10), activation="identity", inputs=Bernoulli(10, 0.1))
     problems = (raw.sample(300, rng, ask="product") for _ in range(repetitions))
     naive = shuffled(problems, scoring="r2")
     checks: list[Check] = [Seen("naive: product of rare raw inputs against ShuffleLabels", naive, repetitions)]
     for q, balanced in ((0.1, False), (0.1, True), (0.5, False)):
-        layer = TargetedAnd(10, ((0, 2), (1, 3), (0, 4), (1, 5)), q=q).layer
+        layer = _neighbours(q).layer
         H, concepts, X = samples(layer, [(0, 1)] * repetitions, 2000, rng, balanced=balanced)
         found = interaction_test(H, concepts, nuisance=X, draws=99, rng=rng)
         count, imbalance = rejected(np.asarray(found.p_value)), float(np.mean(found.imbalance))
@@ -207,7 +210,27 @@ def unbalanced_cells(effort: Effort) -> list[Check]:
             checks += [Rejections(what, count, repetitions), Bound(f"{what}: imbalance", "at most", 0.5, imbalance)]
         else:
             checks += [Seen(what, count, repetitions), Bound(f"{what}: imbalance", "at least", 2.0, imbalance)]
-    return checks
+    return checks + _flagged(rng, repetitions)
+
+
+def _neighbours(q: float) -> TargetedAnd:
+    """Return a layer that computes what inputs 0 and 1 have to do with others, and nothing of the two together."""
+    return TargetedAnd(10, ((0, 2), (1, 3), (0, 4), (1, 5)), q=q)
+
+
+def _flagged(rng: np.random.Generator, repetitions: int) -> list[Check]:
+    """Return the checks that rare concepts make a warning, fair ones none, and that equal cells keep the level."""
+    checks: list[Check] = []
+    for q, expected in ((0.1, "warned"), (0.5, "silent")):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            InteractionLabels(("x0", "x1"))(_neighbours(q).sample(2000, rng, concepts=(0, 1)))
+        word = "warned" if any(issubclass(one.category, ControlsWarning) for one in caught) else "silent"
+        checks.append(Verdict(f"InteractionLabels at rates {q}", expected, word))
+    even = InteractionLabels(("x0", "x1"), balance=True)
+    problems = (even(_neighbours(0.1).sample(4000, rng, concepts=(0, 1))) for _ in range(repetitions))
+    what = "InteractionLabels(balance=True) at rates 0.1 against ShuffleLabels"
+    return [*checks, Rejections(what, shuffled(problems), repetitions)]
 
 
 CASES = (
