@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import product
 
@@ -80,7 +81,7 @@ def gaussian_layer(effort: Effort) -> list[Check]:
     return checks + _other_compositeness(effort)
 
 
-def _standardised(world: GaussianLayer, inputs: dict[str, np.ndarray], kinds: list[tuple[str, str]]) -> np.ndarray:
+def _standardised(world: GaussianLayer, inputs: dict[str, np.ndarray], kinds: Sequence[tuple[str, str]]) -> np.ndarray:
     """Return errors of the groups' own readoffs over their predicted standard deviations, shape (12, kinds, cases)."""
     hidden = {case: world.layer.hidden(X) for case, X in inputs.items()}
     z = np.empty((len(PAIRS), len(kinds), len(inputs)))
