@@ -195,7 +195,7 @@ def count_expected(setting: Setting, effort: Effort) -> list[Check]:
 
 def count_tokens(effort: Effort) -> list[Check]:
     """Return how often a percentile bootstrap of tokens misses on clustered data: a fault that must be seen."""
-    repetitions, size = effort.pick(60, 500), TOKENS.mean_size
+    repetitions, size = effort.pick(40, 500), TOKENS.mean_size
     inside = sum(token_one(TOKENS, size, seed) for seed in range(repetitions))
     return [
         Seen("percentile bootstrap of tokens misses", repetitions - inside, repetitions, rate=0.07),

@@ -154,7 +154,7 @@ def scaled_with_labels(effort: Effort) -> list[Check]:
             return _p(scaled, seed, trainer=MeanDifferenceProbe()) <= ALPHA
         return _p(problem, seed, trainer=scale_then_fit) <= ALPHA
 
-    repetitions = effort.pick(60, 300)
+    repetitions = effort.pick(40, 300)
     return [
         Seen("scaled once, with all labels", _count(partial(alarm, True), repetitions), repetitions),
         Rejections("scaled inside every fit", _count(partial(alarm, False), repetitions), repetitions, met=True),
@@ -243,7 +243,7 @@ def warm_start(effort: Effort) -> list[Check]:
     def symmetric(seed: int) -> bool:
         return _p(_rows(_FREE, "warm", seed), seed, trainer=LeastSquares(fault)) <= ALPHA
 
-    repetitions, fault = effort.pick(60, 300), "starts from all rows"
+    repetitions, fault = effort.pick(40, 300), "starts from all rows"
     return [
         Seen("starts from a fit to all rows", _count(partial(alarm, True), repetitions), repetitions),
         Rejections("starts from zero", _count(partial(alarm, False), repetitions), repetitions, met=True),
