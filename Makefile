@@ -36,7 +36,7 @@ lint: setup  ## Check style, types, layers, and the examples in docstrings.
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --doctest-modules controls -p no:cacheprovider
 
-calibrate: setup  ## Count false alarms and write docs/calibration.md.
+calibrate: setup  ## Run every control in worlds with known answers and write docs/calibration.md.
 	$(BIN)/controls calibrate --docs docs/calibration.md --jobs $(WORKERS)
 
 bench: setup  ## Time ours beside scikit-learn and write docs/benchmarks.md; wants an idle machine for a quarter of an hour.

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from controls.generators.attachment import AttachmentTask as AttachmentTask
     from controls.generators.bursts import RateMatchedLabels as RateMatchedLabels
     from controls.generators.inputs import InputBaseline as InputBaseline
+    from controls.generators.interactions import InteractionLabels as InteractionLabels
     from controls.generators.labels import FlipSigns as FlipSigns
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.random_labels import ControlTask as ControlTask
@@ -86,6 +87,7 @@ _HOME = {
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
     "InputBaseline": "generators.inputs",
+    "InteractionLabels": "generators.interactions",
     "RateMatchedLabels": "generators.bursts",
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",

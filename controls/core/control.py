@@ -68,6 +68,10 @@ class Control(ABC):
         """Return the distinct draws, where they can be counted; None where draws are endless."""
         return None
 
+    def types(self, problem: Problem) -> np.ndarray | None:
+        """Return the type of each row, shape (n,), where a draw gives all rows of a type one label; else None."""
+        return None
+
     def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
         """Return the reasons why draws and observed are not exchangeable on this problem, in words."""
         return ()

@@ -12,6 +12,7 @@ import numpy as np
 from controls.core.arrays import take_rows
 from controls.core.errors import InputError, InputTypeError, unknown_name
 from controls.core.label_sets import LabelSets, as_one_column
+from controls.core.remark import Remark
 from controls.core.validate import as_activations, as_group, as_labels
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ class Problem:
         _set(self, "_codes", {})
         _set(self, "_memo", {})
         _set(self, "_sets", None)
+        _set(self, "_remarks", ())
         _set(self, "_beside", _Beside())
 
     def __repr__(self) -> str:
@@ -173,6 +175,17 @@ class Problem:
         """What the labels stand for, where they are numbers of label sets; None otherwise."""
         return self._sets  # type: ignore[attr-defined]
 
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What the maker of the labels has to say of them; no other labels have it."""
+        return self._remarks  # type: ignore[attr-defined]
+
+    def remarked(self, *remarks: Remark) -> Problem:
+        """Return this problem with remarks on its labels."""
+        other = self._replace()
+        _set(other, "_remarks", remarks)
+        return other
+
     def codes(self, group: str) -> np.ndarray:
         """Return a group column as numbers 0 … k−1, shape (n,), int64."""
         if group == ROWS and group not in self.groups:
@@ -230,6 +243,10 @@ class Problem:
             raise InputError(f"activations must keep their {self.n} rows, got {[a.shape[0] for a in sites.values()]}.")
         return self._replace(activations=sites if isinstance(activations, Mapping) else sites[""])
 
+    def with_source(self, source: Source | None) -> Problem:
+        """Return this problem with another source, or none; activations stay, nothing is extracted."""
+        return self._replace(source=source)
+
     def at(self, site: str) -> Problem:
         """Return the problem at one site only."""
         if site not in self.sites:
@@ -274,6 +291,7 @@ class Problem:
             groups={name: column[rows] for name, column in self.groups.items()},
         )
         _set(part, "_codes", {})
+        _set(part, "_remarks", self.remarks)
         _set(part, "_beside", self._beside.take(rows))  # type: ignore[attr-defined]
         return part
 
@@ -283,6 +301,8 @@ class Problem:
             _set(other, name, value)
         if "labels" in changes or "groups" in changes:
             _set(other, "_memo", {})
+        if "labels" in changes:
+            _set(other, "_remarks", ())
         return other
 
 

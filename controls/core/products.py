@@ -98,5 +98,6 @@ def numerical_rank(A: np.ndarray, *, centred: bool = True, tolerance: float = TO
     1
     """
     values = np.asarray(A, dtype=np.float64)
-    spectrum = np.linalg.svd(values - values.mean(axis=0) if centred else values, compute_uv=False)
+    triangle = np.linalg.qr(values - values.mean(axis=0) if centred else values, mode="r")
+    spectrum = np.linalg.svd(triangle, compute_uv=False)
     return int((spectrum > tolerance * np.linalg.norm(values)).sum())

@@ -69,6 +69,11 @@ class Engine(Protocol):
 class BatchTrainer(Trainer):
     """A trainer that can also fit many label columns that share one set of activations in one go."""
 
+    @property
+    def concurrent(self) -> bool:
+        """Whether one engine may be asked by several threads at once."""
+        return False
+
     @abstractmethod
     def engine(self, activations: np.ndarray, splits: Sequence[Split], task: Task, n_classes: int) -> Engine:
         """Return the engine for these activations and folds; what columns share is computed once, when needed.

@@ -205,6 +205,10 @@ class ShuffleLabels(IndexControl):
                 return (*found, *bin_caveats(problem, given, rng))
         return found
 
+    def types(self, problem: Problem) -> np.ndarray | None:
+        """Return the group of each row, where whole groups have one label."""
+        return None if self.whole is None or self.blocks else problem.codes(self.whole)
+
     def integrity(self, problem: Problem, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
         """Return, for strata of nuisance columns, the share of all rows whose label can move."""
         match self.restriction:

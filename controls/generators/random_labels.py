@@ -115,7 +115,7 @@ class ControlTask(LabelControl):
         return (LabelAlignment(),)
 
     def types(self, problem: Problem) -> np.ndarray:
-        """Return the type of each row as numbers 0 … T−1, shape (n,)."""
+        """Return the type of each row as numbers 0 … T−1, shape (n,); corrupted rows have theirs too."""
         return problem.memo(("types", self), lambda: self._types(problem))
 
     def _types(self, problem: Problem) -> np.ndarray:

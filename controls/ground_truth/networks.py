@@ -12,7 +12,7 @@ import numpy as np
 from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem, Source
 from controls.core.validate import one_of, read_only, whole_number
-from controls.ground_truth.bits import Bernoulli, InputLaw, check_concepts, combine
+from controls.ground_truth.bits import InputLaw, check_concepts, combine
 from controls.ground_truth.layers import Layer
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ class Network:
 
     Examples
     --------
-    >>> network = targeted_network([(0, 1), (2, 3)], m=6)  # by hand: a neuron per AND
+    >>> from controls.ground_truth import TargetedAnd
+    >>> layer = TargetedAnd(6, ((0, 1), (2, 3))).layer  # by hand: a neuron per AND
+    >>> network = least_squares_network(layer, [(0, 1), (2, 3)])
     >>> network.outputs(np.array([[1, 1, 0, 1, 0, 0]])).round(6).tolist()
     [[1.0, 0.0]]
     >>> network.steered([(0, 1), (0, 2)]).round(6).tolist()  # one that it computes, and one that it does not
@@ -159,8 +161,8 @@ def least_squares_network(layer: Layer, pairs: Sequence[Pair], *, ask: str = "an
 
     Examples
     --------
-    >>> weights = np.random.default_rng(0).standard_normal((21, 6))
-    >>> network = least_squares_network(Layer(weights, activation="square", inputs=Bernoulli(6)), [(0, 1)])
+    >>> from controls.ground_truth import QuadraticLayer
+    >>> network = least_squares_network(QuadraticLayer(6, 21).layer, [(0, 1)])
     >>> zeros, ones = network.errors()
     >>> bool(max(abs(zeros).max(), abs(ones).max()) < 1e-9)  # 21 squares hold all that is of degree two
     True
@@ -172,35 +174,6 @@ def least_squares_network(layer: Layer, pairs: Sequence[Pair], *, ask: str = "an
     columns = np.hstack([layer.hidden(X), np.ones((len(X), 1))])
     solution = np.linalg.lstsq(weights * columns, weights * blank.targets(X), rcond=1e-10)[0]
     return replace(blank, readout=solution[:-1].T, offsets=solution[-1])
-
-
-def targeted_network(
-    pairs: Sequence[Pair], *, m: int = 10, q: float = 0.5, copies: int = 2, ask: str = "and"
-) -> Network:
-    """Return a network made by hand: ``copies`` neurons per pair, each exactly its AND, and no other interaction.
-
-    Parameters
-    ----------
-    pairs : sequence of (i, j)
-    m : int, default 10
-        Number of inputs.
-    q : float, default 0.5
-        How often each is on.
-    copies : int, default 2
-        Neurons per pair.
-    ask : {"and", "or", "xor"}, default "and"
-
-    Examples
-    --------
-    >>> network = targeted_network([(0, 1), (2, 3)], m=6)
-    >>> network.layer.truth.partial_r2_of([(0, 1), (0, 2)]).round(9).tolist()
-    [1.0, 0.0]
-    """
-    pairs = check_pairs(pairs, whole_number(m, "m", low=2))
-    weights = np.zeros((whole_number(copies, "copies", low=1) * len(pairs), m))
-    for row, pair in enumerate(pairs * copies):
-        weights[row, list(pair)] = 1
-    return least_squares_network(Layer(weights, -1.0, inputs=Bernoulli(m, q)), pairs, ask=ask)
 
 
 def random_network(
@@ -223,6 +196,7 @@ def random_network(
 
     Examples
     --------
+    >>> from controls.ground_truth import Bernoulli
     >>> network = random_network([(0, 1)], 200, np.random.default_rng(0), inputs=Bernoulli(8))
     >>> bool(network.layer.truth.partial_r2_of(network.others).min() > 0.9)  # readable
     True

@@ -3,56 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import asin, pi, sqrt
-from typing import final
 
 import numpy as np
 
 from controls.core.validate import one_of, whole_number
+from controls.ground_truth.u_and import ErrorLaw
 
 CASES = ("00", "10", "11")
 _ASKS = ("and", "xor")
 _TARGETS = {"and": {"00": 0.0, "10": 0.0, "11": 1.0}, "xor": {"00": 0.0, "10": 1.0, "11": 0.0}}
-
-
-@final
-@dataclass(frozen=True)
-class ReadoffLaw:
-    """What a readoff returns in one case, over draws of the layer's weights.
-
-    Parameters
-    ----------
-    target : float
-        The right answer.
-    mean : float
-        Expected value of the readoff; it does not depend on the width.
-    variance : float
-        Variance of the readoff times the width d.
-
-    Examples
-    --------
-    >>> law = readoff_law("11", 2)
-    >>> law.mean, round(law.sd(1024), 3)
-    (1.0, 0.13)
-    """
-
-    target: float
-    mean: float
-    variance: float
-
-    @property
-    def bias(self) -> float:
-        """Expected error."""
-        return self.mean - self.target
-
-    def sd(self, d: int) -> float:
-        """Return the standard deviation of the readoff in a layer of d neurons."""
-        return sqrt(self.variance / d)
-
-    def rmse(self, d: int) -> float:
-        """Return the root mean squared error of the readoff in a layer of d neurons."""
-        return sqrt(self.bias**2 + self.variance / d)
 
 
 def sign_gain(s: int) -> float:
@@ -155,8 +115,8 @@ def _sign_coefficients(s: int, ask: str) -> tuple[float, float]:
     return (0.0, double) if ask == "and" else (sqrt(2 * pi), -2 * double)
 
 
-def readoff_law(case: str, s: int, *, ask: str = "and", method: str = "sign", tuned: int | None = None) -> ReadoffLaw:
-    """Return mean and variance of a closed-form readoff, over layers of standard normal weights.
+def readoff_law(case: str, s: int, *, ask: str = "and", method: str = "sign", tuned: int | None = None) -> ErrorLaw:
+    """Return mean and variance of what a closed-form readoff errs by, over layers of standard normal weights.
 
     Parameters
     ----------
@@ -173,22 +133,22 @@ def readoff_law(case: str, s: int, *, ask: str = "and", method: str = "sign", tu
 
     Returns
     -------
-    ReadoffLaw
-        Exact at every width, since neurons are independent.
+    ErrorLaw
+        Exact at every width d, ``law.sd(d)``, since neurons are independent.
 
     Examples
     --------
-    >>> round(readoff_law("10", 3).sd(1), 2), round(readoff_law("10", 3, method="stein").sd(1), 2)
-    (7.26, 6.86)
-    >>> round(readoff_law("11", 2, tuned=3).mean, 3)
-    1.386
+    >>> [float(readoff_law("10", 3, method=method).sd(1).round(2)) for method in ("sign", "stein")]
+    [7.26, 6.86]
+    >>> round(readoff_law("11", 2, tuned=3).mean, 3)  # where two inputs are active, three being expected
+    0.386
     """
     case = one_of(case, "case", CASES)
     active = case.count("1")
     s = whole_number(s, "s", low=active)
     law = _METHODS[one_of(method, "method", tuple(_METHODS))]
     mean, square = law(active, s, max(s, 2) if tuned is None else tuned, one_of(ask, "ask", _ASKS))
-    return ReadoffLaw(_TARGETS[ask][case], mean, square - mean**2)
+    return ErrorLaw(mean - _TARGETS[ask][case], square - mean**2)
 
 
 def _sign_moments(active: int, s: int, tuned: int, ask: str) -> tuple[float, float]:

@@ -47,7 +47,7 @@ def optimal_p(s: int, d: int) -> float:
 @final
 @dataclass(frozen=True)
 class ErrorLaw:
-    """Mean and variance of what a readoff errs by, over draws of the layer, for pairs with n neurons in common.
+    """Mean and variance of what a readoff errs by, over draws of the layer, where it is made of n neurons.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ class ErrorLaw:
     neuron_variance: float
 
     def sd(self, n_common: int | np.ndarray) -> np.ndarray:
-        """Return the standard deviation, for each number of neurons in common; NaN for none."""
+        """Return the standard deviation, for each number of neurons; NaN for none."""
         n_common = np.asarray(n_common)
         return np.where(n_common > 0, np.sqrt(self.neuron_variance / np.maximum(n_common, 1)), np.nan)
 
     def rmse(self, n_common: int | np.ndarray) -> np.ndarray:
-        """Return the root of the mean squared error, for each number of neurons in common; NaN for none."""
+        """Return the root of the mean squared error, for each number of neurons; NaN for none."""
         return np.hypot(self.mean, self.sd(n_common))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from threading import Lock
 from typing import Generic, TypeVar, final
 
 import numpy as np
@@ -93,13 +94,15 @@ class Folds(Generic[T]):
         numbers = sum(_numbers(split, d, reading, shared=grouping is not None) for split in splits)
         self._keep_all = numbers * reading.dtype.itemsize <= _KEPT_BYTES
         self._made: dict[int, T] = {}
+        self._making = Lock()  # one thread makes a fold, for all
 
     def __getitem__(self, k: int) -> T:
-        if k not in self._made:
-            if not self._keep_all:
-                self._made.clear()
-            self._made[k] = self._make(*self._fold(k))
-        return self._made[k]
+        with self._making:
+            if k not in self._made:
+                if not self._keep_all:
+                    self._made.clear()
+                self._made[k] = self._make(*self._fold(k))
+            return self._made[k]
 
     def _fold(self, k: int) -> tuple[Fold, torch.Tensor]:
         if self._parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import local
 from typing import TYPE_CHECKING, final
 from weakref import WeakKeyDictionary
 
@@ -29,7 +30,7 @@ class RidgeEngine:
         self._n_classes = n_classes
         self._setting = _setting(probe, dtype_of(probe.dtype, activations))
         self._spaces = spaces(activations, splits, self._setting)
-        self._block: _Block | None = None  # the latest, for the folds that come next, where it cannot change
+        self._latest = local()  # each thread's latest block, for the folds that come next
 
     @property
     def tolerance(self) -> float:
@@ -40,16 +41,21 @@ class RidgeEngine:
         """Fit the training rows of every column (n, B) of class codes or numbers; predict the test rows."""
         if needs == "probabilities":
             raise InputError("RidgeProbe predicts labels and scores, got needs='probabilities'; use LogisticProbe.")
-        if self._block is None or self._block.targets is not targets or targets.flags.writeable:
-            self._block = _Block(targets, self._n_classes, self._setting)
-        space = self._spaces[fold]
-        point, mean, floor = self._block.fit(space)
+        space, block = self._spaces[fold], self._block(targets)
+        point, mean, floor = block.fit(space)
         scores = to_numpy(space.predict(point))
         scores += to_numpy(mean)
         if self._n_classes == 0:
             return Output(labels=scores)
         found = torch.from_numpy(scores).unflatten(1, (-1, targets.shape[1]))
         return as_output(barred(found, floor), needs, self._setting.dtype)
+
+    def _block(self, targets: np.ndarray) -> _Block:
+        """Return the block of targets: the latest, where these are the same and cannot have changed."""
+        latest: _Block | None = getattr(self._latest, "block", None)
+        if latest is None or latest.targets is not targets or targets.flags.writeable:
+            latest = self._latest.block = _Block(targets, self._n_classes, self._setting)
+        return latest
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from controls.core.problem import Problem
 from controls.core.trainer import BatchTrainer, Engine, Split, Task
 from controls.core.validate import real_number
 from controls.probes.findings import LDAFinding, MeanDifferenceFinding
-from controls.probes.linear import Dtype, _check_common, _classes_of
+from controls.probes.linear import Dtype, _check_common, _classes_of, _on_cpu
 
 
 @final
@@ -85,6 +85,11 @@ class MeanDifferenceProbe(BatchTrainer):
         _classes_of(problem)
         coef, intercept = _centroids.fit_centroids(self, problem.X, problem.label_codes, len(problem.classes))
         return MeanDifferenceFinding(problem.classes, coef, intercept)
+
+    @property
+    def concurrent(self) -> bool:
+        """On the CPU, whose cores take a block each."""
+        return _on_cpu(self.device)
 
     def engine(self, activations: np.ndarray, splits: Sequence[Split], task: Task, n_classes: int) -> Engine:
         """Return the engine for these activations and folds; a fold is prepared when first asked for."""
@@ -178,6 +183,11 @@ class LDAProbe(BatchTrainer):
         self._refuse_too_wide(problem.n, problem.X.shape[1], len(problem.classes))
         coef, intercept = _centroids.fit_centroids(self, problem.X, problem.label_codes, len(problem.classes))
         return LDAFinding(problem.classes, coef, intercept)
+
+    @property
+    def concurrent(self) -> bool:
+        """On the CPU, whose cores take a block each."""
+        return _on_cpu(self.device)
 
     def engine(self, activations: np.ndarray, splits: Sequence[Split], task: Task, n_classes: int) -> Engine:
         """Return the engine for these activations and folds; a fold is prepared when first asked for."""

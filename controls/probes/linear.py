@@ -109,6 +109,11 @@ class LogisticProbe(BatchTrainer):
         coef, intercept = _engine.fit_logistic(self, problem.X, problem.label_codes, len(problem.classes))
         return LogisticFinding(problem.classes, coef, intercept)
 
+    @property
+    def concurrent(self) -> bool:
+        """On the CPU, whose cores take a block each."""
+        return _on_cpu(self.device)
+
     def engine(self, activations: np.ndarray, splits: Sequence[Split], task: Task, n_classes: int) -> Engine:
         """Return the engine for these activations and folds; a fold is prepared when first asked for."""
         from controls.probes import _engine
@@ -192,6 +197,11 @@ class RidgeProbe(BatchTrainer):
         signs = np.where(codes == (1 if count == 2 else np.arange(count)), 1.0, -1.0)
         return RidgeClassifierFinding(problem.classes, *_ridge.fit_ridge(self, problem.X, signs))
 
+    @property
+    def concurrent(self) -> bool:
+        """On the CPU, whose cores take a block each."""
+        return _on_cpu(self.device)
+
     def engine(self, activations: np.ndarray, splits: Sequence[Split], task: Task, n_classes: int) -> Engine:
         """Return the engine for these activations and folds; a fold is factorised when first asked for."""
         from controls.probes import _ridge
@@ -206,6 +216,10 @@ def _check_common(probe: Any) -> None:
         raise InputTypeError(f"standardize must be True or False, got {probe.standardize!r}.")
     if probe.device is not None and not isinstance(probe.device, str):
         raise InputTypeError(f"device must be a torch device by name, such as 'cuda', or None, got {probe.device!r}.")
+
+
+def _on_cpu(device: str | None) -> bool:
+    return device is None or device.startswith("cpu")
 
 
 def _classes_of(problem: Problem) -> None:

@@ -12,6 +12,7 @@ from controls.core.rng import stream
 from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
 from controls.runner.folds import FixedFolds, UnitFolds
+from controls.runner.saturation import saturation_caveats
 
 WITHDRAWN = (
     "The score is more than labels rearranged in this way give; since the labels observed differ from rearranged ones "
@@ -38,7 +39,8 @@ def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn
         ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
     )
     words = () if control.inference == "paired" else _of_scores(drawn)
-    return Caveats((*found, *words), bool(found))
+    saturated = saturation_caveats(control, evaluator, seed)
+    return Caveats((*found, *saturated, *words), bool(found))
 
 
 def _of_scores(drawn: Drawn) -> tuple[str, ...]:
@@ -62,7 +64,14 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
 
 def _of_labels(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:
     found = control.caveats(evaluator.problem, stream(seed, "caveats"))
-    return (*found, *_of_folds(control, evaluator, seed))
+    return (*_of_maker(control, evaluator), *found, *_of_folds(control, evaluator, seed))
+
+
+def _of_maker(control: Control, evaluator: Evaluator) -> tuple[str, ...]:
+    """Return why the maker of the labels says that they are not exchangeable."""
+    if control.level != "labels" or control.inference != "exact":
+        return ()
+    return tuple(remark.words for remark in evaluator.problem.remarks if remark.withdraws)
 
 
 def _of_folds(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:

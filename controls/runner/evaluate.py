@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
 from controls.runner.evaluation import Evaluation, FoldPart, combine, reassemble
-from controls.runner.folds import Choice, Folds
+from controls.runner.folds import Choice, Folds, SplitterFolds
 from controls.runner.label_columns import evaluate_sets
 from controls.runner.resample import FoldUnits, Resampling, column_deviations, mean_deviations, resampled
 
 _KEPT_ENGINES = 8
+_MAKING_ENGINES = Lock()  # of this process: evaluators are sent to others, where a lock cannot follow
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class Evaluator:
     def batched(self) -> bool:
         """Whether many columns are fitted in one engine call."""
         return isinstance(self.trainer, BatchTrainer) and isinstance(self.metric, ColumnMetric)
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether blocks may be evaluated by several threads at once; not where a splitter of others is asked."""
+        return self.batched and self.trainer.concurrent and not isinstance(self.folds, SplitterFolds)  # type: ignore[attr-defined]
 
     @property
     def tolerance(self) -> float:
@@ -182,15 +189,16 @@ class Evaluator:
             raise TrainerError(f"in fold {k}, predicting {len(split[1])} rows: {error}") from error
 
     def _engine(self, choice: Choice) -> Engine:
-        if choice.key not in self._engines:
-            trainer = self.trainer
-            assert isinstance(trainer, BatchTrainer)
-            n_classes = len(self.problem.classes) if self.task == "classification" else 0
-            if len(self._engines) >= _KEPT_ENGINES:  # folds that follow the labels are rarely met again
-                del self._engines[next(iter(self._engines))]
-            splits = self._restricted(choice.splits)
-            self._engines[choice.key] = trainer.engine(self.problem.X, splits, self.task, n_classes)
-        return self._engines[choice.key]
+        with _MAKING_ENGINES:
+            if choice.key not in self._engines:
+                trainer = self.trainer
+                assert isinstance(trainer, BatchTrainer)
+                n_classes = len(self.problem.classes) if self.task == "classification" else 0
+                if len(self._engines) >= _KEPT_ENGINES:  # folds that follow the labels are rarely met again
+                    del self._engines[next(iter(self._engines))]
+                splits = self._restricted(choice.splits)
+                self._engines[choice.key] = trainer.engine(self.problem.X, splits, self.task, n_classes)
+            return self._engines[choice.key]
 
     def _fit(self, k: int, split: Split, labels: np.ndarray) -> Any:
         """Fit the training rows; every column of a fold gets the same stream, so that only labels differ."""

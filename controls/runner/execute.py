@@ -19,9 +19,11 @@ from controls.runner.evaluate import Evaluator
 from controls.runner.evaluation import Evaluation, repeat_first
 from controls.runner.expected import Refits, group_count, jackknife_deviations
 from controls.runner.memory import Memory
-from controls.runner.parallel import in_order, one_thread
+from controls.runner.parallel import in_order, one_thread, side_by_side
 from controls.runner.plan import Plan, PlannedControl
 
+_BLOCKS_BYTES = 1 << 29  # what blocks that are evaluated at once may take together
+_BYTES_A_NUMBER = 80  # of a block while it is fitted: about 20 arrays of float32
 Progress = Callable[[int, int, str], None]  # done, total, what
 
 
@@ -153,7 +155,9 @@ class _Running:
 
             return attempted(evaluate, start, wanted, observed)
 
-        return self._worked(work, label_blocks(planned, evaluator.problem, evaluator.seed, todo))
+        blocks = label_blocks(planned, evaluator.problem, evaluator.seed, todo)
+        workers = blocks_together(planned, self.plan.numbers) if evaluator.concurrent else 1
+        return side_by_side(work, blocks, workers) if workers > 1 else self._worked(work, blocks)
 
     def _worked(self, work: Callable[[Any], Any], tasks: Iterator[Any]) -> Any:
         """Yield results in order: from this process where engines have all its threads, by joblib elsewhere."""
@@ -196,6 +200,18 @@ def _evaluate_new(evaluator: Evaluator, labels: np.ndarray, observed: Evaluation
             # Columns of which none could be scored have no deviations of the observed one's kind.
             target[..., ~known] = source if target.shape[:-1] == source.shape[:-1] else 0.0
     return whole
+
+
+def blocks_together(planned: PlannedControl, numbers: int) -> int:
+    """Return how many blocks of a control's draws are evaluated at once, each in a thread of its own.
+
+    One for each of torch's threads, as far as blocks and memory go, where a column has so many
+    ``numbers``. Those that a store has already are counted too: the share of threads decides last bits.
+    """
+    import torch
+
+    memory = max(1, _BLOCKS_BYTES // (_BYTES_A_NUMBER * numbers * planned.blocks[0]))
+    return min(torch.get_num_threads(), len(planned.blocks), memory)
 
 
 def _column(problem: Problem) -> np.ndarray:

@@ -1,10 +1,12 @@
-"""Tasks in order of their results, in joblib's processes or threads, each on one BLAS and torch thread."""
+"""Tasks in order of their results: in joblib's processes or threads, or in threads of our own."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
@@ -63,6 +65,29 @@ def _by_joblib(function: Callable[[Task], Done], tasks: Iterator[Task], n_jobs: 
                 yield from parallel(delayed(carried)(task) for task in chunk)
         return
     yield from streaming(delayed(function)(task) for task in tasks)
+
+
+def side_by_side(function: Callable[[Task], Done], tasks: Iterable[Task], workers: int) -> Generator[Done, None, None]:
+    """Yield ``function(task)`` for every task, in their order, from threads that share torch's threads equally.
+
+    Tasks are read one ahead of the workers, in this thread.
+    """
+    import torch
+
+    before, tasks = torch.get_num_threads(), iter(tasks)
+    share = max(1, before // workers)
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(share,)) as pool:
+        waiting = deque(pool.submit(function, task) for task in islice(tasks, workers + 1))
+        try:
+            while waiting:
+                done = waiting.popleft().result()
+                waiting.extend(pool.submit(function, task) for task in islice(tasks, 1))
+                yield done
+        finally:
+            for future in waiting:
+                future.cancel()
+            pool.shutdown()
+            torch.set_num_threads(before)
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class Plan:
     folds: str
     n_folds: int
     block: int  # label columns that one engine call fits together
+    numbers: int  # of a label column: rows, times classes or columns where these are many
     engine: str  # how fits are made, in words
     controls: tuple[PlannedControl, ...]
     alpha: float
@@ -79,6 +80,7 @@ def make_plan(study: Study, problem: Problem, trainer: Trainer, metric: Metric, 
         folds=folds.words,
         n_folds=len(folds.default()),
         block=block,
+        numbers=_numbers(problem),
         engine=f"label columns fitted together in blocks of {block}" if batched else "one by one",
         controls=tuple(_planned(control, study, problem, block) for control in study.controls),
         alpha=study.alpha,
@@ -96,9 +98,12 @@ def name_of(trainer: Any) -> str:
 
 def default_block(problem: Problem) -> int:
     """Return how many draws are evaluated together: a pure function of rows, and of classes or label columns."""
+    return columns_together(_numbers(problem))
+
+
+def _numbers(problem: Problem) -> int:
     sets = problem.label_sets
-    wide = sets.k if sets is not None else len(problem.classes) if problem.target == "multiclass" else 1
-    return columns_together(problem.n * wide)
+    return problem.n * (sets.k if sets is not None else len(problem.classes) if problem.target == "multiclass" else 1)
 
 
 def columns_together(per_column: int) -> int:

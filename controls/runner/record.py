@@ -78,7 +78,7 @@ def _notes(evaluator: Evaluator) -> tuple[str, ...]:
             f"labels have {evaluator.sets.k} columns: scores are means over them, and controls keep a row's labels "
             "together."
         )
-    return tuple(notes)
+    return (*notes, *(remark.words for remark in problem.remarks if not remark.withdraws))
 
 
 def _provenance(prepared: Prepared, store: str | None, started: datetime, seconds: float) -> Provenance:

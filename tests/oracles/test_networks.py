@@ -17,6 +17,7 @@ from controls.ground_truth import (
     Layer,
     Network,
     Sparse,
+    TargetedAnd,
     error_figure,
     interaction_contrasts,
     least_squares_network,
@@ -25,7 +26,6 @@ from controls.ground_truth import (
     redraw_gaussian,
     redraw_rows,
     redraw_spectrum,
-    targeted_network,
 )
 
 E = [(0, 1), (2, 3), (0, 4)]
@@ -91,7 +91,7 @@ def test_least_squares_readout_of_duplicate_and_dead_neurons_is_short():
 
 @pytest.mark.parametrize("q", [0.5, 0.2])
 def test_the_network_made_by_hand_is_exact_and_holds_nothing_else(q):
-    network = targeted_network(E, m=6, q=q)
+    network = least_squares_network(TargetedAnd(6, tuple(E), copies=2, q=q).layer, E)
     assert max(abs(errors).max() for errors in network.errors()) < 1e-12
     np.testing.assert_allclose(network.layer.truth.partial_r2_of(network.pairs), 1, atol=1e-12)
     assert network.layer.truth.partial_r2_of(network.others).max() < 1e-25
@@ -151,8 +151,8 @@ def test_problems_of_a_network_carry_all_of_it():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: targeted_network([], m=4), "pairs must be pairs"),
-        (lambda: targeted_network([(0, 1, 2)], m=4), "pairs must be pairs"),
+        (lambda: least_squares_network(TargetedAnd(4, ((0, 1),)).layer, []), "pairs must be pairs"),
+        (lambda: some_network().contrasts([(0, 1, 2)]), "pairs must be pairs"),
         (lambda: Network(None, np.zeros((1, 1)), np.zeros(1), ((0, 1),)), "layer must be a Layer"),
         (lambda: Network(some_network().layer, np.zeros((2, 3)), np.zeros(2), ((0, 1),)), "readout must have shape"),
         (lambda: redraw_rows(np.zeros(3), rng()), "weights must be a finite matrix"),

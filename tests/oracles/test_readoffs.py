@@ -13,6 +13,7 @@ from controls.core.rng import stream
 from controls.ground_truth.minimax import RAW_FLOORS, minimax
 from controls.ground_truth.readoffs import CASES, readoff, readoff_law, sign_gain
 
+TARGETS = {"and": {"00": 0, "10": 0, "11": 1}, "xor": {"00": 0, "10": 1, "11": 0}}
 KINDS = [(ask, method) for ask in ("and", "xor") for method in ("sign", "stein")]
 
 
@@ -47,20 +48,20 @@ def test_laws_equal_quadrature(ask, method, s, tuned):
         law = readoff_law(case, s, ask=ask, method=method, tuned=tuned)
         mean, variance = moments_by_quadrature(case, s, tuned, ask, method)
         tolerance = 2e-3 if s == 2 and case == "11" else 1e-9  # the kink of ReLU runs through two quadrants
-        assert law.mean == pytest.approx(mean, rel=tolerance, abs=tolerance)
-        assert law.variance == pytest.approx(variance, rel=tolerance)
+        assert law.mean == pytest.approx(mean - TARGETS[ask][case], rel=tolerance, abs=tolerance)
+        assert law.neuron_variance == pytest.approx(variance, rel=tolerance)
 
 
 @pytest.mark.parametrize("s", [2, 3, 6])
 def test_readoffs_are_right_on_average_for_the_s_they_are_made_for(s):
     for (ask, method), case in product(KINDS, CASES):
-        assert readoff_law(case, s, ask=ask, method=method).bias == pytest.approx(0, abs=1e-12)
+        assert readoff_law(case, s, ask=ask, method=method).mean == pytest.approx(0, abs=1e-12)
 
 
 def test_a_readoff_made_for_another_s_keeps_its_zeros_and_scales_its_one():
     assert readoff_law("10", 3, tuned=2).mean == 0
-    assert readoff_law("11", 3, tuned=2).mean == pytest.approx(sign_gain(3) / sign_gain(2))
-    assert readoff_law("11", 3, tuned=2, method="stein").mean == pytest.approx((2 / 3) ** 0.5)
+    assert 1 + readoff_law("11", 3, tuned=2).mean == pytest.approx(sign_gain(3) / sign_gain(2))
+    assert 1 + readoff_law("11", 3, tuned=2, method="stein").mean == pytest.approx((2 / 3) ** 0.5)
 
 
 @pytest.mark.parametrize("d", [64, 256, 1024])
@@ -74,10 +75,10 @@ def test_predicted_standard_deviations_at_three_widths(d):
         hidden = np.maximum(wi * (active > 0) + wj * (active > 1) + others * np.sqrt(s - active), 0)
         for ask, method in KINDS:
             law = readoff_law(case, s, ask=ask, method=method)
-            found = (readoff(wi, wj, s, ask=ask, method=method) * hidden).sum(axis=1)
-            below = chi2.cdf(layers * np.mean((found - law.mean) ** 2) / law.sd(d) ** 2, layers)
+            errors = (readoff(wi, wj, s, ask=ask, method=method) * hidden).sum(axis=1) - TARGETS[ask][case]
+            below = chi2.cdf(layers * np.mean((errors - law.mean) ** 2) / law.sd(d) ** 2, layers)
             assert level < below < 1 - level
-            assert abs(found.mean() - law.mean) < norm.isf(level) * law.sd(d) / layers**0.5
+            assert abs(errors.mean() - law.mean) < norm.isf(level) * law.sd(d) / layers**0.5
 
 
 def test_the_stein_readoff_beats_the_sign_readoff_on_zeros_of_and():

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import controls as ct
 from controls.core.rng import stream
-from controls.runner.parallel import in_order, one_thread
+from controls.runner.parallel import in_order, one_thread, side_by_side
 
 BACKENDS = ["loky", "threading", "multiprocessing", "sequential"]
 
@@ -99,3 +99,87 @@ def fail_in_worker(number):
 def test_an_error_in_a_worker_reaches_the_caller(backend):
     with joblib.parallel_config(backend=backend), pytest.raises(ZeroDivisionError, match="task"):
         list(in_order(fail_in_worker, range(4), 2))
+
+
+def batched(n_classes, *, cv=3):
+    rng = stream(0, "blocks", n_classes)
+    X = rng.normal(size=(120, 6)).astype(np.float32)
+    y = rng.integers(0, n_classes, size=120) if n_classes else X[:, 0] + rng.normal(size=120)
+    return lambda probe: ct.measure(
+        probe, ct.Problem(X, y), controls=[ct.ShuffleLabels()], draws=99, cv=cv, block=8, scoring=scoring_of(n_classes)
+    )
+
+
+def scoring_of(n_classes):
+    return {0: "r2", 2: "roc_auc", 4: "accuracy"}[n_classes]
+
+
+@pytest.mark.parametrize(
+    ("probe", "n_classes"),
+    [
+        (ct.probes.RidgeProbe(), 0),
+        (ct.probes.RidgeProbe(), 4),
+        (ct.probes.LogisticProbe(), 2),
+        (ct.probes.LogisticProbe(), 4),
+        (ct.probes.LDAProbe(), 2),
+        (ct.probes.MeanDifferenceProbe(), 4),
+    ],
+)
+def test_blocks_in_threads_score_what_they_score_one_after_another(probe, n_classes, monkeypatch):
+    import torch
+
+    from controls.runner import execute
+
+    study, used = batched(n_classes), []
+    before, threads = torch.get_num_threads(), execute.side_by_side
+    monkeypatch.setattr(
+        execute, "side_by_side", lambda work, tasks, workers: used.append(workers) or threads(work, tasks, workers)
+    )
+    try:
+        torch.set_num_threads(1)
+        one = study(probe)
+        assert not used
+        torch.set_num_threads(2)
+        two = study(probe)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert used == [2]
+    # Each block computes on one thread either way; only the problem itself was fitted on two.
+    np.testing.assert_array_equal(two.comparisons[0].control_scores, one.comparisons[0].control_scores)
+
+
+def test_threads_end_where_one_fails_or_the_rest_is_not_wanted():
+    import threading
+
+    def work(number):
+        if number == 3:
+            raise ValueError("three")
+        return number
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="three"):
+        list(side_by_side(work, range(9), 2))
+    results = side_by_side(work, range(3), 2)
+    assert next(results) == 0
+    results.close()
+    assert threading.active_count() == before
+
+
+def test_how_many_blocks_go_side_by_side_is_a_matter_of_the_plan_alone(monkeypatch):
+    import torch
+    from sklearn.model_selection import KFold
+
+    from controls.runner.execute import blocks_together
+    from controls.runner.prepare import prepare
+
+    problem = ct.Problem(np.eye(60), np.arange(60) % 2)
+    given = {"trainer": ct.probes.RidgeProbe(), "controls": (ct.ShuffleLabels(),), "scoring": "roc_auc"}
+    prepared = prepare(ct.Study(**given, draws=99, block=20), problem)
+    assert prepared.evaluator.concurrent
+    assert not prepare(ct.Study(**given, cv=KFold(3)), problem).evaluator.concurrent  # a splitter of others
+    planned = prepared.plan.controls[0]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert blocks_together(planned, 60) == 5
+    assert blocks_together(planned, 10**5) == 3  # half a gigabyte
+    assert blocks_together(planned, 10**9) == 1

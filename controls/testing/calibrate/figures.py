@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 
 from controls.report.palette import LIGHT
-from controls.testing.calibrate.outcome import Calibration, Outcome
+from controls.testing.calibrate.outcome import Judged, Outcome
 from controls.testing.suite.case import Effect, Power, Seen
 from controls.testing.suite.counts import Count
 
@@ -32,7 +32,7 @@ _WIDTH = 9.0  # inches
 _LONGEST = 70  # characters of a label
 
 
-def draw(calibration: Calibration, folder: Path) -> dict[str, list[str]]:
+def draw(calibration: Judged, folder: Path) -> dict[str, list[str]]:
     """Draw what there is to draw into the folder.
 
     Returns
@@ -50,7 +50,7 @@ def draw(calibration: Calibration, folder: Path) -> dict[str, list[str]]:
     return shown
 
 
-def _figures(calibration: Calibration) -> Iterator[tuple[str, str, Any, str]]:
+def _figures(calibration: Judged) -> Iterator[tuple[str, str, Any, str]]:
     """Yield theme, name of the file, figure, and what it shows in words."""
     if effects := _checks(calibration.outcomes, Effect):
         off = max(abs(each.measured - each.expected) / each.error for _, each in effects)

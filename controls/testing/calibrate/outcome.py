@@ -39,7 +39,7 @@ class Outcome:
 
 @final
 @dataclass(frozen=True)
-class Calibration:
+class Judged:
     """Outcomes of cases, with the level at which each of their tests is made.
 
     All tests of a run, over all its cases, share .01 (Bonferroni), so that a sound library fails a run at most

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from controls.testing.calibrate.figures import draw
-from controls.testing.calibrate.outcome import Calibration, Outcome
+from controls.testing.calibrate.outcome import Judged, Outcome
 from controls.testing.calibrate.table import MISSED, rows
 from controls.testing.suite.cases import Theme
 
@@ -25,7 +25,7 @@ value (three, or what the shared level asks for). Nothing is re-seeded.
 """
 
 
-def write_page(calibration: Calibration, path: Path) -> None:
+def write_page(calibration: Judged, path: Path) -> None:
     """Write the page, and its figures into a folder beside it that has the page's name."""
     path = Path(path)
     figures = draw(calibration, path.with_suffix(""))
@@ -35,7 +35,7 @@ def write_page(calibration: Calibration, path: Path) -> None:
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
-def _intro(calibration: Calibration) -> str:
+def _intro(calibration: Judged) -> str:
     from scipy.special import ndtri
 
     return _INTRO.format(

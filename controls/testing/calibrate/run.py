@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from controls.core.errors import InputError
-from controls.testing.calibrate.outcome import Calibration, Outcome, attempt
+from controls.testing.calibrate.outcome import Judged, Outcome, attempt
 from controls.testing.suite.case import Case, Effort
 from controls.testing.suite.cases import Theme, chosen
 
@@ -59,7 +59,7 @@ def run(
             advance(outcome)
     order = [case.name for _, case in cases]
     found.sort(key=lambda outcome: order.index(outcome.case.name))
-    calibration = Calibration(tuple(found), short, time.perf_counter() - start)
+    calibration = Judged(tuple(found), short, time.perf_counter() - start)
     for outcome in found:
         if outcome.details:
             console.print(outcome.details, style="dim", markup=False, highlight=False)

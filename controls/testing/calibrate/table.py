@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
-from controls.testing.calibrate.outcome import Calibration, Outcome
+from controls.testing.calibrate.outcome import Judged, Outcome
 from controls.testing.suite.case import Check
 
 MISSED = "MISSED"
 
 
-def as_table(calibration: Calibration) -> Any:
+def as_table(calibration: Judged) -> Any:
     """Return one row per check, grouped by case, as a rich table."""
     from rich.markup import escape
     from rich.table import Table

@@ -61,7 +61,12 @@ class Setting:
 
     @property
     def rate(self) -> float:
-        """Not below .93 with 30 very unequal documents, .95 with 200."""
+        """Not below .93 with 30 very unequal documents, .95 with 200.
+
+        Intervals of R² are known to be too narrow where nothing can be read (docs/concepts.md): not below .8.
+        """
+        if self.metric == "r2" and not self.effect:
+            return 0.80
         return 0.93 if self.n_documents <= 30 else 0.95
 
 
@@ -222,11 +227,5 @@ CASES = (
             partial(count_expected, each),
         )
         for each in EXPECTED
-    ),
-    Case(
-        "tokens as units",
-        "does a bootstrap of tokens hold the truth of clustered data?",
-        "no: documents vary",
-        count_tokens,
     ),
 )

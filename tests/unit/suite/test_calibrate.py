@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from controls.cli import app
 from controls.core.errors import InputError, NameNotFound
-from controls.testing.calibrate.outcome import Calibration, attempt
+from controls.testing.calibrate.outcome import Judged, attempt
 from controls.testing.calibrate.run import outcomes, run
 from controls.testing.suite import cases
 from controls.testing.suite.case import (
@@ -130,7 +130,7 @@ def test_ctrl_c_leaves_with_130(monkeypatch):
 def test_tests_of_a_run_share_one_level():
     def of(*checks):
         made = [attempt(THEMES[0], Case("x", "", "", partial(just, each)), Effort()) for each in checks]
-        return Calibration(tuple(made), short=False, seconds=1.0)
+        return Judged(tuple(made), short=False, seconds=1.0)
 
     alone = of(Rejections("", 20, 200))
     assert alone.level == 0.01
