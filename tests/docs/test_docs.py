@@ -75,6 +75,14 @@ def test_index_names_everything_public():
         assert not missing, f"docs/api.md lacks {missing} of {prefix}"
 
 
+def test_index_names_every_world():
+    from controls import ground_truth
+
+    index = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    missing = [name for name in ground_truth.__all__ if f"`{name}`" not in index]
+    assert not missing, f"docs/api.md lacks {missing} of controls.ground_truth"
+
+
 def test_index_names_nothing_else():
     import controls as ct
 

@@ -66,7 +66,8 @@ def agreement(what: str, exact: np.ndarray | float, measured: np.ndarray) -> Eff
     """Return the check that estimates agree with the exact values, up to the spread of their differences."""
     differences = measured - exact
     error = float(differences.std(ddof=1) / np.sqrt(len(differences)))
-    return Effect(what, float(np.mean(exact)), float(measured.mean()), error, len(differences))
+    expected = round(float(np.mean(exact)), 12)  # what is 0 but for rounding is printed as 0
+    return Effect(what, expected, float(measured.mean()), error, len(differences))
 
 
 def null_checks(

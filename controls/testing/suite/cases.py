@@ -62,16 +62,23 @@ THEMES = (
         "layer, once the inputs are removed, adjusted for rank; the interaction test permutes the product.",
     ),
     Theme(
-        "faults",
-        "Planted faults",
-        "Something is broken on purpose, and must be seen: by false alarms, or by the test kit "
-        "(`controls.testing.check_control`, `check_trainer`). Beside each fault stands the sound way, which must pass.",
-    ),
-    Theme(
         "readoffs",
         "Readoffs of layers in superposition",
         "What a readoff of a random layer errs by has a law: its mean and variance are predicted, and measured over "
         "draws of the layer. Ceilings come from linear programming.",
+    ),
+    Theme(
+        "networks",
+        "Networks: readable, learned, used",
+        "Five networks whose interactions are known by enumeration (`controls.ground_truth.Network`): every control's "
+        "verdict on each is a row, with those that must come out as readable but generic, below zero, or inexact "
+        "under the ensemble; networks beside their frozen twins; attention heads.",
+    ),
+    Theme(
+        "interactions",
+        "Labels that are products of concepts",
+        "`ct.InteractionLabels` through `ct.measure`; a probe that computes the product itself; and control tasks "
+        "on so few types that every label is readable.",
     ),
     Theme(
         "dictionaries",
@@ -84,6 +91,12 @@ THEMES = (
         "Power: how large an effect is found",
         "A direction is planted at several strengths (`delta`, in standard deviations of the noise). "
         "Two counts at each: p at or below .05, and the verdict SELECTIVE.",
+    ),
+    Theme(
+        "faults",
+        "Planted faults",
+        "Something is broken on purpose, and must be seen: by false alarms, or by the test kit "
+        "(`controls.testing.check_control`, `check_trainer`). Beside each fault stands the sound way, which must pass.",
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import product
 
@@ -19,18 +20,13 @@ from controls.ground_truth import (
     combine,
     minimax,
 )
+from controls.testing.suite._layers import agreement
 from controls.testing.suite.case import Bound, Case, Check, Effect, Effort, Exact, Shown
 
 WIDTHS = (256, 1024, 4096)
 CASES_OF_A_PAIR = {"11": (0, 1, 2), "10": (0, 2, 3), "00": (2, 3, 4)}  # what is active, of five inputs
 GROUPS = [tuple(range(start, start + 5)) for start in range(0, 60, 5)]
 PAIRS = [(group[0], group[1]) for group in GROUPS]
-
-
-def mean_effect(what: str, expected: float, values: np.ndarray) -> Effect:
-    """Return independent values' mean beside what it must be."""
-    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return Effect(what, expected, float(np.mean(values)), error, len(values))
 
 
 def _group_inputs(places: tuple[int, ...]) -> np.ndarray:
@@ -77,16 +73,15 @@ def gaussian_layer(effort: Effort) -> list[Check]:
         z = np.concatenate([_standardised(world, inputs, kinds) for world in worlds])
         for k, (method, ask) in enumerate(kinds):
             name = f"{method} readoff of {ask.upper()}, d={d}"
-            checks.append(mean_effect(f"{name}: squared error over its law", 1.0, (z[:, k] ** 2).mean(axis=1)))
+            checks.append(agreement(f"{name}: squared error over its law", 1.0, (z[:, k] ** 2).mean(axis=1)))
             if d == WIDTHS[-1]:
                 checks += [
-                    mean_effect(f"{name}: error in case {case}, in sd", 0.0, z[:, k, c])
-                    for c, case in enumerate(inputs)
+                    agreement(f"{name}: error in case {case}, in sd", 0.0, z[:, k, c]) for c, case in enumerate(inputs)
                 ]
     return checks + _other_compositeness(effort)
 
 
-def _standardised(world: GaussianLayer, inputs: dict[str, np.ndarray], kinds: list[tuple[str, str]]) -> np.ndarray:
+def _standardised(world: GaussianLayer, inputs: dict[str, np.ndarray], kinds: Sequence[tuple[str, str]]) -> np.ndarray:
     """Return errors of the groups' own readoffs over their predicted standard deviations, shape (12, kinds, cases)."""
     hidden = {case: world.layer.hidden(X) for case, X in inputs.items()}
     z = np.empty((len(PAIRS), len(kinds), len(inputs)))
@@ -107,7 +102,7 @@ def _other_compositeness(effort: Effort) -> list[Check]:
         X = _group_inputs(tuple(range(s)))
         ones = np.concatenate([_own(world.read(X, PAIRS))[0] for world in worlds])
         law = worlds[0].error_law("11", s=s)
-        checks.append(mean_effect(f"sign readoff made for s=3, at s={s}: the one", 1 + law.mean, ones))
+        checks.append(agreement(f"sign readoff made for s=3, at s={s}: the one", 1 + law.mean, ones))
     return checks
 
 
@@ -116,13 +111,13 @@ def superposed_inputs(effort: Effort) -> list[Check]:
     rng, checks = effort.stream("superposed inputs"), []
     for d0 in (64, 128, 256):
         ratios = []
-        for seed in range(effort.pick(30, 150)):
+        for seed in range(effort.pick(15, 100)):
             world = SuperposedAnd(200, d0, 60, 3, p=0.05, seed=seed)
             X = world.layer.inputs.sample(20, rng)
             noise = world.layer.embedded(X) @ world.layer.weights.T - X @ world.receptive.T
             sd = world.interference_sd(X)
             ratios.append((noise[sd > 0] ** 2).mean() / (sd[sd > 0] ** 2).mean())
-        checks.append(mean_effect(f"d0={d0}: variance of interference over its law", 1.0, np.array(ratios)))
+        checks.append(agreement(f"d0={d0}: variance of interference over its law", 1.0, np.array(ratios)))
     for gate, case in product(("relu", "margin", "clipped"), ("11", "10", "00")):
         universal = partial(SuperposedAnd, 256, 128, 800, 2, p=0.06, gate=gate)
         checks.append(_bias(f"every pair, {gate}, case {case}: error", universal, case, effort))
@@ -135,15 +130,14 @@ def superposed_inputs(effort: Effort) -> list[Check]:
 def _bias(what: str, make: partial, case: str, effort: Effort) -> Effect:
     """Return readoffs' mean error over worlds beside the law's mean over the same worlds."""
     rng, which = effort.stream(what), np.repeat(np.arange(len(PAIRS)), 20)
-    differences, predicted = [], []
-    for seed in range(effort.pick(20, 200)):
+    predicted, found = [], []
+    for seed in range(effort.pick(12, 100)):
         world = make(seed=seed)
         X = _rows_of_case(world.m, world.s, case, np.array(PAIRS)[which], rng)
         errors = world.read(X, PAIRS)[np.arange(len(X)), which] - (case == "11")
         predicted.append(np.nanmean(world.bias(case, PAIRS)))
-        differences.append(np.nanmean(errors) - predicted[-1])
-    expected = float(np.mean(predicted))
-    return mean_effect(what, expected, expected + np.array(differences))
+        found.append(np.nanmean(errors))
+    return agreement(what, np.array(predicted), np.array(found))
 
 
 def _rows_of_case(m: int, s: int, case: str, pairs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -173,8 +167,8 @@ def superposed_gaussian(effort: Effort) -> list[Check]:
                 centres.append(((read - mean) / sd).mean())
                 errors.append(read - combine(X, PAIRS[0], ask).reshape(3, -1)[:, :1])
             name = f"m={m}, d={d}: {ask.upper()}"
-            checks.append(mean_effect(f"{name}, squared deviation over its law", 1.0, np.array(squares)))
-            checks.append(mean_effect(f"{name}, deviation in sd", 0.0, np.array(centres)))
+            checks.append(agreement(f"{name}, squared deviation over its law", 1.0, np.array(squares)))
+            checks.append(agreement(f"{name}, deviation in sd", 0.0, np.array(centres)))
             checks.append(Shown(f"{name}, root mean squared error", float(np.sqrt(np.mean(np.square(errors))))))
     return checks
 
@@ -183,7 +177,7 @@ def error_correction(effort: Effort) -> list[Check]:
     """Corrected bits are exact where interference is at most ¼, which it exceeds as often as the law says."""
     checks: list[Check] = []
     for d0 in (64, 128, 256):
-        inside, excess, before, after = 0.0, [], [], []
+        inside, shares, before, after = 0.0, [], [], []
         for seed in range(effort.pick(10, 60)):
             world = ErrorCorrection(512, d0, 3, seed)
             X = world.layer.inputs.sample(50, effort.stream("error correction", d0, seed))
@@ -191,17 +185,13 @@ def error_correction(effort: Effort) -> list[Check]:
             inside = max(inside, np.abs(off[np.abs(interference) <= world.bound]).max())
             outside = ((np.abs(interference) > world.bound) & (X == 0)).sum(axis=1) / (world.m - world.s)
             law = world.share_outside(X)
-            excess.append((outside.mean() - law.mean(), law.mean()))
+            shares.append((law.mean(), outside.mean()))
             before.append(np.mean(interference**2))
             after.append(np.mean(off**2))
-        differences, laws = np.array(excess).T
         checks.append(Exact(f"d0={d0}: largest error inside the bound", 0.0, float(inside), 1e-12))
-        checks.append(mean_effect(f"d0={d0}: share of bits outside it", laws.mean(), laws.mean() + differences))
-        checks.append(
-            Bound(
-                f"d0={d0}: rms error after", "at most", float(np.sqrt(np.mean(before))), float(np.sqrt(np.mean(after)))
-            )
-        )
+        checks.append(agreement(f"d0={d0}: share of bits outside it", *np.array(shares).T))
+        rms = [float(np.sqrt(np.mean(squares))) for squares in (before, after)]
+        checks.append(Bound(f"d0={d0}: rms error after", "at most", *rms))
     return checks
 
 
@@ -209,17 +199,16 @@ def circuits(effort: Effort) -> list[Check]:
     """Circuits that share layers: exact law of interference after one layer, measured errors after more."""
     checks: list[Check] = []
     for d in (150, 600, 2400):
-        found = [_first_layer(d, seed) for seed in range(effort.pick(60, 400))]
+        found = [_first_layer(d, seed) for seed in range(effort.pick(20, 250))]
         centre, errors, variance, squares = np.array(found).T
         for what, law, values in (("error", centre, errors), ("squared deviation", variance, squares)):
-            expected = float(law.mean())
-            checks.append(mean_effect(f"d={d}, one layer: {what}", expected, expected + values - law))
-    world = CircuitsInSuperposition(200, 1, 2400)
+            checks.append(agreement(f"d={d}, one layer: {what}", law, values))
+    world = CircuitsInSuperposition(100, 1, 1200)
     bits = world.inputs(200, effort.stream("circuits"), circuit=0)
     checks.append(Exact("active alone: largest error", 0.0, float(np.abs(world.errors(bits)[:, 0]).max()), 1e-9))
     for layers in (1, 2, 3, 4):
         share = [_relative_error(layers, seed, effort) for seed in range(effort.pick(1, 5))]
-        checks.append(Shown(f"200 circuits, d=2400, {layers} layers: error relative to outputs", float(np.mean(share))))
+        checks.append(Shown(f"100 circuits, d=1200, {layers} layers: error relative to outputs", float(np.mean(share))))
     return checks
 
 
@@ -234,7 +223,7 @@ def _first_layer(d: int, seed: int) -> tuple[float, ...]:
 
 def _relative_error(layers: int, seed: int, effort: Effort) -> float:
     """Return the root mean squared error of active circuits over that of their outputs."""
-    world = CircuitsInSuperposition(200, 2, 2400, layers=layers, seed=seed)
+    world = CircuitsInSuperposition(100, 2, 1200, layers=layers, seed=seed)
     bits = world.inputs(100, effort.stream("circuits", layers, seed))
     on = bits.any(axis=2)
     return float(np.sqrt(np.square(world.errors(bits)[on]).mean() / np.square(world.outputs(bits)[on]).mean()))
@@ -242,37 +231,37 @@ def _relative_error(layers: int, seed: int, effort: Effort) -> float:
 
 CASES = (
     Case(
-        "minimax_ceiling",
+        "minimax ceiling",
         "How small can the worst error of an affine readoff of AND and XOR be? (16 bits, at most 3 on)",
         "raw bits: ¼ and ½ exactly; Gaussian layers: not below that at d=32, below it from d=128 on",
         minimax_ceiling,
     ),
     Case(
-        "gaussian_layer",
+        "Gaussian layer",
         "Sign and Stein readoffs of AND and XOR from ReLU(Wx), W standard normal, 3 inputs on",
         "right on average, with the standard deviations of the law at three widths",
         gaussian_layer,
     ),
     Case(
-        "superposed_inputs",
+        "inputs in superposition",
         "Neurons that count inputs held in superposition: interference, and the bias that gates make of it",
         "variance (sN + T² − 2T)/d0; biases by the law of each gate",
         superposed_inputs,
     ),
     Case(
-        "superposed_gaussian",
+        "Gaussian on superposition",
         "Stein readoffs of AND and XOR from Gaussian neurons on inputs in superposition",
         "mean and standard deviation over weights are exact, whatever the number of inputs",
         superposed_gaussian,
     ),
     Case(
-        "error_correction",
+        "error correction",
         "A layer of clipped neurons that cleans bits held in superposition",
         "exact where interference is at most ¼; how often it is more follows from the sphere",
         error_correction,
     ),
     Case(
-        "circuits",
+        "circuits in superposition",
         "Small networks that share the neurons of layers: what do their readoffs err by?",
         "one layer: exact mean and standard deviation; no theorem is used for more, which are measured",
         circuits,
