@@ -49,14 +49,15 @@ def estimate(
 
     Notes
     -----
-    Degrees of freedom of the sum of both variances after Satterthwaite (1946).
+    Degrees of freedom of the sum of both variances after Satterthwaite (1946). Where nothing varies at
+    all (a probe that predicts one class always has F1 = 0 whatever unit is left out), nothing is known
+    of the variance, and there is no interval.
     """
     of_units, beyond = max(float(np.square(deviations).sum()), least_error**2), further[0]
     total = of_units + beyond
-    if not (df >= 1 and math.isfinite(total)):
+    if not (df >= 1 and math.isfinite(total) and total > 0):
         return Estimate(value, math.nan, math.nan, level, math.nan, max(df, 0.0), target, True)
-    if total > 0:
-        df = total**2 / (of_units**2 / df + beyond**2 / max(further[1], 1.0))
+    df = total**2 / (of_units**2 / df + beyond**2 / max(further[1], 1.0))
     error = math.sqrt(total)
     half = float(stdtrit(df, (1 + level) / 2)) * error
     return Estimate(value, value - half, value + half, level, error, df, target, approximate)
@@ -88,6 +89,4 @@ def level_reaching(selectivity: Estimate, effect: float) -> float:
     """Return the smallest alpha at which the lower bound reaches ``effect``: a one-sided p for "at most effect"."""
     if math.isnan(selectivity.standard_error):
         return 1.0
-    if selectivity.standard_error == 0:
-        return 0.0 if selectivity.value >= effect and selectivity.value > 0 else 1.0
     return float(stdtr(selectivity.df, (effect - selectivity.value) / selectivity.standard_error))

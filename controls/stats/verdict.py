@@ -70,6 +70,11 @@ def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
     if evidence.unscored > alpha:
         share = f"{100 * evidence.unscored:.3g}%"
         return f"{share} of the draws have no score, which is more than alpha {alpha:g} lets pass"
+    if math.isnan(error) and evidence.selectivity.df >= 1:
+        return (
+            "there is no interval: no unit changes the score or that of a draw, as where every row is predicted alike; "
+            "use a metric of ranks (roc_auc, average_precision) or a trainer that tells rows apart"
+        )
     if math.isnan(error):
         return "the design allows no interval: each fold needs at least two units, so use fewer folds or more units"
     words = f"{'p' if evidence.test else 'rank share'} = {evidence.p_value:.3g}, {span}"

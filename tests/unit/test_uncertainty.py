@@ -148,3 +148,14 @@ def test_the_expected_target_is_wider_where_training_rows_matter():
         for target in ("fitted", "expected")
     ]
     assert errors[1] > errors[0]
+
+
+def test_a_probe_that_predicts_one_class_always_gets_no_interval_of_width_zero():
+    rng = stream(0, "one class")
+    X, rare = rng.normal(size=(400, 2)), np.arange(400) % 20 == 0
+    result = ct.measure(
+        ct.probes.RidgeProbe(), ct.Problem(X, rare.astype(int)), controls=[ct.ShuffleLabels()], scoring="f1", draws=99
+    )
+    assert result.score == 0.0
+    assert np.isnan(result.comparisons[0].selectivity.low)
+    assert "no unit changes the score" in result.comparisons[0].reason
