@@ -61,12 +61,7 @@ class Setting:
 
     @property
     def rate(self) -> float:
-        """Not below .93 with 30 very unequal documents, .95 with 200.
-
-        Intervals of R² are known to be too narrow where nothing can be read (docs/concepts.md): not below .8.
-        """
-        if self.metric == "r2" and not self.effect:
-            return 0.80
+        """Not below .93 with 30 very unequal documents, .95 with 200."""
         return 0.93 if self.n_documents <= 30 else 0.95
 
 
