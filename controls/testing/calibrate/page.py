@@ -30,7 +30,7 @@ def write_page(calibration: Judged, path: Path) -> None:
     """Write the page, and its figures into a folder beside it that has the page's name."""
     path = Path(path)
     figures = draw(calibration, path.with_suffix(""))
-    parts = [_intro(calibration), *figures.get("", [])]
+    parts = [_intro(calibration)]
     for theme, group in groupby(calibration.outcomes, key=lambda outcome: outcome.theme):
         parts += _theme(theme, list(group), calibration.level, figures.get(theme.name, []))
     path.write_text("\n".join(parts), encoding="utf-8")
