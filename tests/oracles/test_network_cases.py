@@ -87,7 +87,7 @@ def test_names_are_unique_and_a_quick_case_passes():
     assert len(set(names)) == len(names)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        checks = next(case for case in networks.CASES if case.name == "networks-steering").run(Effort(short=True))
+        checks = next(case for case in networks.CASES if case.name == "networks: steering").run(Effort(short=True))
     assert all(check.passed(1e-5) for check in checks)
     assert len({check.what for check in checks}) == len(checks)
 

@@ -29,6 +29,8 @@ _STYLE: dict[Any, Any] = {
 }
 _METADATA = {"Date": None, "Creator": None}
 _WIDTH = 9.0  # inches
+_COLUMNS = 3  # of panels
+_COLOURS = (LIGHT.observed, LIGHT.drawn, "#009e73", "#cc79a7", "#56b4e9")  # of curves
 _LONGEST = 70  # characters of a label
 
 
@@ -38,8 +40,7 @@ def draw(calibration: Judged, folder: Path) -> dict[str, list[str]]:
     Returns
     -------
     dict
-        By theme ("" where a figure speaks of all), the lines of Markdown that show the figures on a page
-        beside the folder.
+        By theme, the lines of Markdown that show its figures on a page beside the folder.
     """
     shown: dict[str, list[str]] = {}
     with mpl.rc_context(_STYLE):
@@ -52,12 +53,12 @@ def draw(calibration: Judged, folder: Path) -> dict[str, list[str]]:
 
 def _figures(calibration: Judged) -> Iterator[tuple[str, str, Any, str]]:
     """Yield theme, name of the file, figure, and what it shows in words."""
-    if effects := _checks(calibration.outcomes, Effect):
-        off = max(abs(each.measured - each.expected) / each.error for _, each in effects)
-        words = f"{len(effects)} effects beside their exact values; the farthest is {off:.1f} standard errors off"
-        yield "", "effects", _effects(effects), words
     for theme, group in groupby(calibration.outcomes, key=lambda outcome: outcome.theme):
         outcomes = list(group)
+        if effects := _checks(outcomes, Effect):
+            off = max(abs(each.measured - each.expected) / each.error for _, each in effects)
+            words = f"{theme.title}: {len(effects)} effects beside their exact values, at most {off:.1f} s.e. off"
+            yield theme.name, f"{theme.name}_effects", _effects(effects), words
         if rates := [(case, each) for case, each in _checks(outcomes, Count) if not isinstance(each, Power)]:
             words = f"{theme.title}: {len(rates)} counted rates with 95% intervals, beside what they are held against"
             yield theme.name, f"{theme.name}_rates", _rates(rates), words
@@ -71,16 +72,17 @@ def _checks(outcomes: Sequence[Outcome], kind: type) -> list[tuple[str, Any]]:
     return [(outcome.case.name, each) for outcome in outcomes for each in outcome.checks if isinstance(each, kind)]
 
 
-def _figure(columns: int, height: float, **settings: Any) -> tuple[Any, Any]:
+def _figure(columns: int, height: float, *, rows: int = 1, **settings: Any) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False, **settings)[0]
+    return figure, figure.subplots(rows, columns, squeeze=False, **settings).ravel().tolist()
 
 
 def _effects(effects: Sequence[tuple[str, Effect]]) -> Any:
     """Expected against measured on the left; how far apart in standard errors on the right."""
-    figure, (left, right) = _figure(2, max(3.5, 0.16 * len(effects) + 1), width_ratios=(1, 1))
+    figure, (left, right) = _figure(2, max(3.5, 0.16 * len(effects) + 1), width_ratios=(3, 4))
+    left.set(box_aspect=1, anchor="N")
     expected = [each.expected for _, each in effects]
     measured = [each.measured for _, each in effects]
     ends = min([*expected, *measured]), max([*expected, *measured])
@@ -114,15 +116,23 @@ def _rates(rates: Sequence[tuple[str, Count]]) -> Any:
 def _power(points: Sequence[tuple[str, Power]]) -> Any:
     """One panel per case, one line per curve, the exact power dashed."""
     cases = list(dict.fromkeys(case for case, _ in points))
-    figure, panels = _figure(len(cases), 3.0, sharey=True)
-    for axes, case in zip(panels, cases, strict=True):
+    rows = -(-len(cases) // _COLUMNS)
+    figure, panels = _figure(_COLUMNS, 2.6 * rows, rows=rows, sharey=True)
+    for axes in panels[len(cases) :]:
+        axes.remove()
+    for axes, case in zip(panels, cases, strict=False):
         curves = list(dict.fromkeys(each.curve for name, each in points if name == case))
         for k, curve in enumerate(curves):
-            _curve(axes, [each for name, each in points if name == case and each.curve == curve], f"C{k}")
+            _curve(
+                axes,
+                [each for name, each in points if name == case and each.curve == curve],
+                _COLOURS[k % len(_COLOURS)],
+            )
         axes.set(title=case, xlabel="size of the planted effect", ylim=(-0.03, 1.03))
         if any(curves):
             axes.legend(frameon=False, fontsize=7)
-    panels[0].set_ylabel("share found")
+    for axes in panels[::_COLUMNS]:
+        axes.set_ylabel("share found")
     return figure
 
 

@@ -28,7 +28,7 @@ class Outcome:
     theme: Theme
     case: Case
     checks: tuple[Check, ...]
-    seconds: float
+    seconds: float  # of computing, on one core
     error: str = ""  # the last line of the traceback
     details: str = ""  # the traceback
 
@@ -48,7 +48,12 @@ class Judged:
 
     outcomes: tuple[Outcome, ...]
     short: bool
-    seconds: float
+    seconds: float  # from beginning to end
+
+    @property
+    def computing(self) -> float:
+        """Seconds of computing, summed over cases."""
+        return sum(outcome.seconds for outcome in self.outcomes)
 
     @cached_property
     def n_tests(self) -> int:
@@ -86,7 +91,8 @@ class Judged:
             "passed": self.passed,
             "short": self.short,
             "level": self.level,
-            "seconds": self.seconds,
+            "seconds": round(self.seconds, 1),
+            "computing_seconds": round(self.computing, 1),
             "python": platform.python_version(),
             "cases": [_as_dict(outcome, self.level) for outcome in self.outcomes],
         }
@@ -115,7 +121,7 @@ def _as_dict(outcome: Outcome, level: float) -> dict[str, Any]:
 
 def attempt(theme: Theme, case: Case, effort: Effort) -> Outcome:
     """Run one case; an error becomes its outcome."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ControlsWarning)  # naive practices are warned of
@@ -124,8 +130,8 @@ def attempt(theme: Theme, case: Case, effort: Effort) -> Outcome:
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         line = f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
-        return Outcome(theme, case, (), time.perf_counter() - start, line, traceback.format_exc())
-    return Outcome(theme, case, checks, time.perf_counter() - start)
+        return Outcome(theme, case, (), time.process_time() - start, line, traceback.format_exc())
+    return Outcome(theme, case, checks, time.process_time() - start)
 
 
 def _refuse(checks: Sequence[Check]) -> None:

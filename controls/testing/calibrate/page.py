@@ -14,7 +14,8 @@ from controls.testing.suite.cases import Theme
 _INTRO = """# Calibration
 
 Every control and probe of the library is run in worlds where the right answer is known. This page is written
-by `make calibrate`{form}, which took {minutes:.0f} minutes; `controls calibrate --short` is the quick look.
+by `make calibrate`{form}: {minutes:.0f} minutes of computing, shared by the cores. `controls calibrate --short` is
+the quick look, `--only NAME` runs one theme or case.
 
 {summary}
 
@@ -29,7 +30,7 @@ def write_page(calibration: Judged, path: Path) -> None:
     """Write the page, and its figures into a folder beside it that has the page's name."""
     path = Path(path)
     figures = draw(calibration, path.with_suffix(""))
-    parts = [_intro(calibration), *figures.get("", [])]
+    parts = [_intro(calibration)]
     for theme, group in groupby(calibration.outcomes, key=lambda outcome: outcome.theme):
         parts += _theme(theme, list(group), calibration.level, figures.get(theme.name, []))
     path.write_text("\n".join(parts), encoding="utf-8")
@@ -40,7 +41,7 @@ def _intro(calibration: Judged) -> str:
 
     return _INTRO.format(
         form=" with few repetitions" if calibration.short else "",
-        minutes=max(1.0, calibration.seconds / 60),
+        minutes=max(1.0, calibration.computing / 60),
         summary=_cell(calibration.summary),
         z=max(3.0, -ndtri(calibration.level / 2)),
     )

@@ -176,7 +176,7 @@ def fitted(setting: Setting, found: Sequence[Covered]) -> Coverage:
 
 def count_expected(setting: Setting, effort: Effort) -> list[Check]:
     """Return how often the "expected" interval holds the mean truth over samples, beside the "fitted" one."""
-    seeds, beside = range(effort.pick(8, 200)), replace(setting, target="fitted")
+    seeds, beside = range(effort.pick(8, 150)), replace(setting, target="fitted")
     refitted = [one(setting, setting.mean_size, seed) for seed in seeds]
     plain = [one(beside, setting.mean_size, seed) for seed in seeds]
     truth = float(np.mean([each.truth for each in refitted]))

@@ -151,19 +151,19 @@ def _type_level(effort: Effort, d: int, noise: float) -> list[Check]:
 
 CASES = (
     Case(
-        "interaction-labels",
+        "interaction labels",
         "Is the product of two concepts there, asked by InteractionLabels and ct.measure?",
         "null where no neuron sees both; of quadratic layers d/45 on average over pairs, exactly",
         interaction_labels,
     ),
     Case(
-        "quadratic-probe",
+        "quadratic probe",
         "A quadratic probe finds the product of two inputs in a linear layer: did the layer compute it?",
         "no: the probe did, and finds it in the raw input as well",
         quadratic_probe,
     ),
     Case(
-        "saturated-types",
+        "saturated types",
         "Selectivity of an AND against a control task on 64 types",
         "0 where the layer tells all types apart (rank 63 of 63) and rows of a type do not differ; else above",
         saturated_types,

@@ -64,7 +64,7 @@ def _moved(found: Network, pairs: tuple[Pair, ...], rng: np.random.Generator) ->
 
 CASES = (
     Case(
-        "networks-steering",
+        "networks: steering",
         "Five networks, each interaction's direction added to the hidden layer: do the outputs use it?",
         "Outputs move by their own interaction contrast, exactly. C and D hold the interactions of other pairs "
         "(partial R² above .9) and do not use them: only this control tells them from the computed ones.",

@@ -149,21 +149,21 @@ def _on_the_input() -> list[Check]:
 
 CASES = (
     Case(
-        "networks-labels",
+        "networks: labels",
         "Five networks, labels of an AND shuffled: is the label linearly predictable at all?",
         "Yes everywhere, from the raw input and from layers that hold nothing of that AND: 2q/(1 + q) = 2/3 of its "
         "variance is linear in its two inputs. Never evidence of computation.",
         labels,
     ),
     Case(
-        "networks-interaction",
+        "networks: interaction",
         "Five networks, the centred product permuted in balanced cells: is the product linearly available?",
         "Exactly null on the raw input and for pairs that no neuron sees; elsewhere the adjusted R² is the exact one, "
         "by enumeration of all 1,024 inputs.",
         interactions,
     ),
     Case(
-        "networks-input",
+        "networks: input",
         "Five networks, labels an XOR, the same probe on the raw input: did the layer make it readable?",
         "To a linear probe the input says nothing of an XOR. A quadratic probe finds all of it there: layer minus "
         "input is at most 0, since the probe computed it.",

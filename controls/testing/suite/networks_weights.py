@@ -204,34 +204,34 @@ def _placebo(own: np.ndarray, count: int, rng: np.random.Generator) -> tuple[flo
 
 CASES = (
     Case(
-        "networks-refit",
+        "networks: refit",
         "Five networks, the first layer redrawn and the readout fitted again: is what is readable there learned?",
         "A and B: yes, and of their other pairs less is left than in a redraw, since the layer is spent. B0 and C were "
         "drawn so: readable perhaps, and generic. D surely exceeds its redraws, by little.",
         refitted,
     ),
     Case(
-        "networks-sizes",
+        "networks: sizes",
         "Small networks that learned nothing, ranked among redraws of their weights: how often in the top 5%?",
         "5% where the redraws have the law that the network has: normal weights against all three, sparse 0/1 weights "
         "against permuted rows alone. A spectrum or normal weights are another law, which sparse networks exceed.",
         sizes,
     ),
     Case(
-        "networks-generic",
+        "networks: generic",
         "Wide random networks (m = 8, d = 100), ranked among normal weights, the readout fitted again.",
         "Null, though over 90% of the interactions are readable: the network is a draw from the law of its control.",
         generic,
     ),
     Case(
-        "networks-readout",
+        "networks: readout",
         "Four networks, one layer redrawn and the other kept: does the readout rely on this first layer?",
         "Yes in all, C too, of which nothing in the first layer was learned. With a redrawn readout the mean contrast "
         "is 0; over a redrawn first layer that of a mean neuron, in closed form.",
         co_adapted,
     ),
     Case(
-        "networks-placebo",
+        "networks: placebo",
         "Five networks, other pairs in the place of those that they compute: is the layer special to these pairs?",
         "A and B are; C and B0 are exchangeable in their inputs, so that the rank is exact; D is, by little.",
         placebo,

@@ -69,14 +69,14 @@ def _effect(what: str, expected: float, values: list[float]) -> Effect:
 
 CASES = (
     Case(
-        "trained-frozen",
+        "trained against frozen",
         "A layer trained to combine all pairs of sparse inputs, beside a twin whose first layer stays as drawn.",
         "The trained one errs less, on zeros and on ones, for AND and for XOR: a readout over the frozen layer is one "
         "that the trained network could have had.",
         frozen_twin,
     ),
     Case(
-        "skip-bigrams",
+        "skip bigrams",
         "Attention heads that score pairs of superposed features, through fewer dimensions than there are pairs.",
         "Mean square of the noise |B| (1/(d d_h) + 1/(m d_h) + 1/(m d)) up to terms of order 1/m, in closed form; mean "
         "score of a bigram 1; singular directions do better than random ones.",
