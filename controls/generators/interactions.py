@@ -11,7 +11,7 @@ from typing import Any, final
 
 import numpy as np
 
-from controls.core.arrays import dense, is_sparse
+from controls.core.arrays import is_sparse
 from controls.core.errors import CannotControl, ControlsWarning, InputError, InputTypeError
 from controls.core.problem import Problem
 from controls.core.products import imbalance, numerical_rank, residual_product
@@ -41,8 +41,7 @@ class InteractionLabels:
         Labels are then -1 and 1, for classifiers too.
     among : str or sequence of str, optional
         All the concepts that the layer may combine, the tested ones too: groups, or a site whose columns they are.
-        What is linear in any of them is taken out as well, and the report states rank/C, the layer's rank
-        beside the number C of such products.
+        They change no label: the report states rank/C, the layer's rank beside the number C of such products.
     seed : int, default 0
         Of the subsample.
 
@@ -70,8 +69,10 @@ class InteractionLabels:
     probe with ``scoring="r2"`` estimates the share of the product's variance that the activations have linearly.
     Labels are free of main effects over all rows, so that what a training fold has of them by chance, the test fold
     has the other way round: of true nulls held-out R² is lower than that of shuffled labels, by about 2k/n where k
-    main effects can be read (.02 counted for 160 rows, two concepts), which is conservative.
-    It costs O(n (2^k + m)²) time for k concepts among m.
+    main effects can be read (.02 counted for 160 rows, two concepts). With few rows that can look worse than the
+    control where nothing is there. Rows of a unit may share more than concepts do: with a concept that is constant
+    within units, restrict the shuffles as its labels ask for.
+    It costs O(n 4^k) time for k concepts.
 
     Examples
     --------
@@ -106,6 +107,8 @@ class InteractionLabels:
         whole_number(self.seed, "seed", low=0)
         object.__setattr__(self, "concepts", tuple(self.concepts))
         if self.among is not None and not isinstance(self.among, str):
+            if not isinstance(self.among, (list, tuple)) or not all(isinstance(name, str) for name in self.among):
+                raise InputTypeError(f"among must be a site, or names of groups, got {self.among!r}.")
             object.__setattr__(self, "among", tuple(self.among))
 
     @property
@@ -120,14 +123,14 @@ class InteractionLabels:
             rows = self._balanced(problem, columns)
             problem, columns = _take(problem, rows), [column[rows] for column in columns]
         concepts = np.stack([_numbers(column, name) for column, name in zip(columns, self.names, strict=True)], axis=1)
-        labels = residual_product(concepts, self._nuisance(problem))
+        labels = residual_product(concepts)
         if not labels.any():
             raise CannotControl(
                 f"nothing is left of the product of {' and '.join(self.names)} beyond what is linear in each: one of "
                 "them is constant, or a combination never occurs; take more rows, or other concepts."
             )
         remarks = [*self._unevenness(columns, labels), *self._budget(problem)]
-        if self.balance and self.among is None:
+        if self.balance:
             labels = np.where(labels > 0, 1, -1)
         return problem.with_labels(labels).remarked(*remarks)
 
@@ -143,14 +146,6 @@ class InteractionLabels:
             _group(problem, concept) if isinstance(concept, str) else as_group(concept, problem.n, name)
             for concept, name in zip(self.concepts, self.names, strict=True)
         ]
-
-    def _nuisance(self, problem: Problem) -> np.ndarray | None:
-        """Return all the concepts that the layer may combine, (n, m)."""
-        if self.among is None:
-            return None
-        if isinstance(self.among, str):
-            return dense(problem.array_at(self.among))
-        return np.stack([_numbers(_group(problem, name), name) for name in self.among], axis=1)
 
     def _balanced(self, problem: Problem, columns: list[np.ndarray]) -> np.ndarray:
         """Return the rows of the subsample, in order."""
@@ -185,8 +180,13 @@ class InteractionLabels:
         """Remark the rank of each site beside the number of products that its neurons would have to hold."""
         if self.among is None:
             return []
-        m = problem.array_at(self.among).shape[1] if isinstance(self.among, str) else len(self.among)
+        if isinstance(self.among, str):
+            m = problem.array_at(self.among).shape[1]
+        else:
+            m = len({name for name in self.among if len(_group(problem, name))})
         k, products = len(self.concepts), comb(m, len(self.concepts))
+        if not products:
+            raise InputError(f"among must hold all concepts that are combined, {k} or more, got {m}.")
         sites: Mapping[str, Any] = problem.activations if problem.sites else {"": problem.X}
         words = [_share(name, array, products) for name, array in sites.items() if name != self.among]
         return [Remark(f"{products} products of {k} among {m} concepts: {'; '.join(words)}.")]

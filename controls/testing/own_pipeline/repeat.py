@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from controls.core.errors import ControlsError, InputError, InputTypeError, TrainerError
+from controls.core.errors import InputError, InputTypeError, TrainerError
 from controls.core.problem import Problem
 from controls.core.result import ClaimVerdict, Result, Verdict
 from controls.core.rng import stream
@@ -101,7 +101,7 @@ class Repetition:
             result = self.settings.run(problem, seed)
         except InputTypeError:
             raise
-        except ControlsError as error:
+        except Exception as error:  # of the caller's own code, too: other repetitions go on
             return Outcome(failure=f"{type(error).__name__}: {error}")
         compared = tuple(
             (

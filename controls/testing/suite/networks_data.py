@@ -12,7 +12,7 @@ from controls.ground_truth.bits import combine
 from controls.ground_truth.networks import Network, Pair
 from controls.ground_truth.population import partial_r2
 from controls.testing.suite import zoo
-from controls.testing.suite.case import Bound, Case, Check, Effect, Effort, Exact, NearZero, Rejections, Seen
+from controls.testing.suite.case import Bound, Case, Check, Effect, Effort, Exact, NearZero, Rejections, Seen, Shown
 
 _OTHERS = ("A", "B", "D", "C")  # networks that also are asked for pairs that they do not compute
 
@@ -105,12 +105,15 @@ def input_baseline(effort: Effort) -> list[Check]:
             p, gain = _beside_input(quadratic_probe, problem)
             quadratic += p <= 0.05
             gains.append(gain)
-        if what == "A, other pairs":
-            checks.append(Rejections(f"{what}: linear probe", linear, repetitions))
+        if what == "A, other pairs":  # nothing to read on either side, where swaps alone are known to be too small
+            checks.append(Shown(f"{what}: linear probe, p of swaps alone ≤ .05", linear / repetitions))
         elif name != "B0" and what != "B, other pairs":  # of a tenth or a fifth of the variance a probe sees little
             checks.append(Seen(f"{what}: linear probe", linear, repetitions))
         checks.append(Rejections(f"{what}: quadratic probe", quadratic, repetitions))
-        checks.append(Bound(f"{what}: quadratic probe, accuracy gained", "at most", 0.01, float(np.mean(gains))))
+        if name in ("C", "D"):  # wide layers keep the input, and the probe computes the product from either
+            checks.append(NearZero(f"{what}: quadratic probe, accuracy gained", float(np.mean(gains))))
+        else:  # narrow ones lose it
+            checks.append(Bound(f"{what}: quadratic probe, accuracy gained", "at most", -0.01, float(np.mean(gains))))
     return checks + _on_the_input()
 
 
