@@ -138,6 +138,9 @@ def bernstein_bound(*, m: int, s: int, p: float, n_common: float, failure: float
     0.692
     """
     s, m = whole_number(s, "s", low=2), whole_number(m, "m", low=3)
+    if s > m:
+        raise InputError(f"s must be at most m ({m}), got {s}; no more inputs can be active than there are.")
+    n_common = real_number(n_common, "n_common", low=0, high=float("inf"))
     tail = log(m * (m - 1) * (m - 2) / 2 / real_number(failure, "failure", low=0, high=1))
     return (s - 1) * (p + sqrt(2 * p * (1 - p) * tail / n_common) + tail / (3 * n_common))
 

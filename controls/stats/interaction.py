@@ -122,6 +122,8 @@ def interaction_test(
     True
     """
     whole_number(draws, "draws", low=1)
+    if not isinstance(rng, np.random.Generator):
+        raise InputTypeError(f"rng must be a numpy Generator, got {rng!r}; pass np.random.default_rng(seed).")
     layers, columns, others = _checked(H, concepts, nuisance)
     size = layers.shape[0]
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("r2", "p_value", "rank", "k", "imbalance")}

@@ -23,7 +23,9 @@ class Signal:
     An effect of size 1 sets two classes (or numbers one standard deviation apart) one standard
     deviation apart, for the linear readout that sees it best: the squared Mahalanobis distance of the
     shift, by the covariance of all rows as they were, is 1. Where activations are normal, that readout
-    has AUC Φ(effect / √2) on two classes. Shifts are uniform over all of that size.
+    has AUC Φ(effect / √2) on two classes. Shifts are uniform over all of that size. The covariance is that of
+    the rows there are: with n rows of d > n features it lies in n − 1 dimensions, and the distance in the
+    population the rows came from is larger, about √(d/n) times.
 
     Parameters
     ----------
