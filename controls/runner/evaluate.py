@@ -67,7 +67,9 @@ class Evaluator:
     @property
     def concurrent(self) -> bool:
         """Whether blocks may be evaluated by several threads at once; not where a splitter of others is asked."""
-        return self.batched and self.trainer.concurrent and not isinstance(self.folds, SplitterFolds)  # type: ignore[attr-defined]
+        trainer = self.trainer
+        able = isinstance(trainer, BatchTrainer) and trainer.concurrent
+        return able and self.batched and not isinstance(self.folds, SplitterFolds)
 
     @property
     def tolerance(self) -> float:
