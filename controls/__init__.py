@@ -46,7 +46,10 @@ if TYPE_CHECKING:
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
     from controls.generators.sequences import ShiftLabels as ShiftLabels
+    from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
+    from controls.generators.weights import Reinitialize as Reinitialize
     from controls.kept import load as load
+    from controls.models.from_model import from_model as from_model
     from controls.testing.own_pipeline.run import calibrate as calibrate
     from controls.wrap.estimator import Controlled as Controlled
     from controls.wrap.function import controlled as controlled
@@ -79,6 +82,7 @@ _HOME = {
     "Trainer": "core.trainer",
     "calibrate": "testing.own_pipeline.run",
     "correct": "experiment",
+    "from_model": "models.from_model",
     "load": "kept",
     "measure": "experiment",
     "plan": "experiment",
@@ -88,7 +92,9 @@ _HOME = {
     "FlipSigns": "generators.labels",
     "InputBaseline": "generators.inputs",
     "InteractionLabels": "generators.interactions",
+    "MatchSpectrum": "generators.spectrum",
     "RateMatchedLabels": "generators.bursts",
+    "Reinitialize": "generators.weights",
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",

@@ -37,6 +37,38 @@ class Source:
     inputs: Any
     extract: Callable[[Any, Any], Any]
 
+    def __post_init__(self) -> None:
+        _set(self, "_memo", {})
+
+    def __reduce__(self) -> tuple:
+        """Travel to other processes without what was made of the model here."""
+        return Source, (self.model, self.inputs, self.extract)
+
+    def memo(self, key: Hashable, build: Callable[[], T]) -> T:
+        """Return what ``build`` makes of the model and its inputs, made once."""
+        store: dict[Hashable, Any] = self._memo  # type: ignore[attr-defined]
+        if key not in store:
+            store[key] = build()
+        return store[key]
+
+    def taking(self, rows: np.ndarray) -> Source:
+        """Return the source of some rows: it extracts all, and keeps those."""
+        return Source(self.model, self.inputs, _Taking(self.extract, rows))
+
+
+@dataclass(frozen=True, eq=False)
+class _Taking:
+    """An extraction of which some rows are kept."""
+
+    extract: Callable[[Any, Any], Any]
+    rows: np.ndarray
+
+    def __call__(self, model: Any, inputs: Any) -> Any:
+        found = self.extract(model, inputs)
+        if isinstance(found, Mapping):
+            return {site: take_rows(array, self.rows) for site, array in found.items()}
+        return take_rows(found, self.rows)
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -107,7 +139,9 @@ class Problem:
         _set(self, "_memo", {})
         _set(self, "_sets", None)
         _set(self, "_remarks", ())
+        _set(self, "_proof", {})
         _set(self, "_beside", _Beside())
+        _set(self, "_site", None)
 
     def __repr__(self) -> str:
         """Return sizes and names, never the arrays."""
@@ -186,6 +220,17 @@ class Problem:
         _set(other, "_remarks", remarks)
         return other
 
+    @property
+    def proof(self) -> Mapping[str, float]:
+        """What the control that drew this problem found to be true of its draw, as named figures; mostly none."""
+        return self._proof  # type: ignore[attr-defined]
+
+    def proved(self, figures: Mapping[str, float]) -> Problem:
+        """Return this problem with further figures that prove how it was drawn."""
+        other = self._replace()
+        _set(other, "_proof", {**self.proof, **figures})
+        return other
+
     def codes(self, group: str) -> np.ndarray:
         """Return a group column as numbers 0 … k−1, shape (n,), int64."""
         if group == ROWS and group not in self.groups:
@@ -247,12 +292,19 @@ class Problem:
         """Return this problem with another source, or none; activations stay, nothing is extracted."""
         return self._replace(source=source)
 
+    def extracted(self, source: Source, activations: Any) -> Problem:
+        """Return this problem with what a source extracted, checked: at the site that this one is at, if it is at one."""
+        if self._site is None or not isinstance(activations, Mapping):  # type: ignore[attr-defined]
+            return self.with_activations(activations).with_source(source)
+        return self.with_activations(activations).with_source(source).at(self._site)  # type: ignore[attr-defined]
+
     def at(self, site: str) -> Problem:
         """Return the problem at one site only."""
         if site not in self.sites:
             raise unknown_name("site", site, self.sites)
         part = self._replace(activations=self.activations[site])
         _set(part, "_beside", _Beside(self.activations))
+        _set(part, "_site", site)
         return part
 
     def array_at(self, site: str) -> np.ndarray:
@@ -289,6 +341,7 @@ class Problem:
             activations=activations,
             labels=None if self.labels is None else self.labels[rows],
             groups={name: column[rows] for name, column in self.groups.items()},
+            source=None if self.source is None else self.source.taking(rows),
         )
         _set(part, "_codes", {})
         _set(part, "_remarks", self.remarks)

@@ -80,6 +80,7 @@ class Comparison:
     licensed: bool  # whether this sentence may be said, after correction over the battery
     integrity: Mapping[str, float] = field(default_factory=dict)
     failures: tuple[tuple[int, str], ...] = ()  # draws whose trainer failed twice, and how; they have no score
+    proofs: tuple[Mapping[str, float], ...] = ()  # of draws of weights, what each found to be true of itself
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class ComparisonModel(_Model):
     licensed: bool
     integrity: dict[str, Number]
     failures: tuple[tuple[int, str], ...] = ()
+    proofs: tuple[dict[str, Number], ...] = ()
 
     def record(self) -> Comparison:
         """Return the record."""

@@ -62,6 +62,7 @@ class ComparisonView:
     failures: tuple[str, ...]
     figures: Facts
     integrity: Facts
+    proof: Facts
 
 
 @final
@@ -188,6 +189,7 @@ def _comparison_view(result: Result, comparison: Comparison, anchor: str) -> Com
         failures=words.failure_lines(comparison),
         figures=_figures(result, comparison),
         integrity=tuple((name, _figure(value)) for name, value in comparison.integrity.items()),
+        proof=_proof(comparison),
     )
 
 
@@ -211,7 +213,20 @@ def _figures(result: Result, comparison: Comparison) -> Facts:
     )
 
 
+def _proof(comparison: Comparison) -> Facts:
+    """Return the smallest and the largest of each figure by which draws prove themselves."""
+    names = dict.fromkeys(name for proof in comparison.proofs for name in proof)
+    spans = {name: [proof[name] for proof in comparison.proofs if name in proof] for name in names}
+    return tuple((name, _span(min(values), max(values))) for name, values in spans.items())
+
+
+def _span(low: float, high: float) -> str:
+    return _figure(low) if low == high else f"{_figure(low)} to {_figure(high)}"
+
+
 def _figure(value: float) -> str:
+    if value == round(value) and abs(value) < 1e15:
+        return count(int(value))
     return f"{value:.4g}" if math.isfinite(value) else MISSING
 
 

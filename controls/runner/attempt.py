@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ class Part:
     evaluation: Evaluation
     wanted: np.ndarray  # (B,), which are among the few that get deviations where those are dear
     failures: tuple[tuple[int, str], ...]  # draws whose trainer failed twice, and how; their scores are NaN
+    proofs: tuple[Mapping[str, float], ...] = ()  # of draws that prove themselves, one each
 
 
 def attempted(evaluate: Evaluate, start: int, wanted: np.ndarray, observed: Evaluation) -> Part:

@@ -14,6 +14,7 @@ from controls.runner.evaluate import Evaluator
 from controls.runner.folds import FixedFolds, UnitFolds
 from controls.runner.saturation import saturation_caveats
 
+_FEW_MODELS = 5  # draws of a model below which lying among them says little
 WITHDRAWN = (
     "The score is more than labels rearranged in this way give; since the labels observed differ from rearranged ones "
     "in more than the null says (see the caveats), not that the activations carry information about the labels."
@@ -32,7 +33,7 @@ class Caveats:
         return WITHDRAWN if self.withdrawn else control.licenses
 
 
-def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn) -> Caveats:
+def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn, *, score: float) -> Caveats:
     """Return the caveats of a control's draws, some of which may have failed, or have no score."""
     problem = evaluator.problem
     found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
@@ -40,7 +41,7 @@ def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn
     )
     words = () if control.inference == "paired" else _of_scores(drawn)
     saturated = saturation_caveats(control, evaluator, seed)
-    return Caveats((*found, *saturated, *words), bool(found))
+    return Caveats((*found, *saturated, *words, *_of_proofs(score, drawn)), bool(found))
 
 
 def _of_scores(drawn: Drawn) -> tuple[str, ...]:
@@ -60,6 +61,22 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
             "mean and interval are those of the others"
         )
     return tuple(words)
+
+
+def _of_proofs(score: float, drawn: Drawn) -> tuple[str, ...]:
+    """Return that the model looks like one of its own redraws, where all that was looked at says so."""
+    if len(drawn.proofs) < _FEW_MODELS or not (np.nanmin(drawn.scores) <= score <= np.nanmax(drawn.scores)):
+        return ()
+    ratios, ranks, own = (
+        [proof.get(name, np.nan) for proof in drawn.proofs]
+        for name in ("activation norm, drawn over trained", "activation rank, drawn", "activation rank, trained")
+    )
+    if not (min(ratios) <= 1 <= max(ratios) and min(ranks) <= own[0] <= max(ranks)):
+        return ()
+    return (
+        f"the model behaves like its own redraws: its score, and the norm and the effective rank ({own[0]:.3g}) of its "
+        f"activations, lie among those of {len(ratios)} redrawn models; make sure that trained weights were loaded",
+    )
 
 
 def _of_labels(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,7 @@ class Drawn:
     deviations: np.ndarray  # (G,) or (RESAMPLES,), mean over draws
     variance: float  # mean over draws of the variance that the deviations of a draw give its score
     failures: tuple[tuple[int, str], ...] = ()  # draws whose trainer failed, and how
+    proofs: tuple[Mapping[str, float], ...] = ()  # what each draw found to be true of itself, where it looked
     shares: np.ndarray | None = None  # of the one draw of a paired control: what each unit (or fold) adds, (G,) or (K,)
 
 
@@ -45,6 +48,7 @@ class Collected:
         self._count = 0
         self._shares: np.ndarray | None = None
         self._failures: list[tuple[int, str]] = []
+        self._proofs: list[Mapping[str, float]] = []
         self._ends = np.cumsum(planned.blocks).tolist()
         self._name = part_name(planned, problem) if memory.keeps else ""
 
@@ -74,6 +78,8 @@ class Collected:
             assert block is not None
             self._shares = block.get("shares")
             self._append(block["scores"], tuple(zip(block["failed"].tolist(), block["words"].tolist(), strict=True)))
+            if "proofs" in block:
+                self._proofs.extend(json.loads(str(block["proofs"])))
         self._total, self._squares, self._count = sums["total"], float(sums["squares"]), int(sums["count"])
         return True
 
@@ -89,6 +95,7 @@ class Collected:
             self._count += int(fine.sum())
         self._shares = evaluation.shares if self.planned.paired else None
         self._append(evaluation.scores, part.failures)
+        self._proofs.extend(part.proofs)
         # Before the block is kept: a run that goes on from a store gives up at the same draw, or finds the cause gone.
         if len(self._failures) == self.filled >= min(HOPELESS, self.planned.draws):
             raise TrainerError(
@@ -112,6 +119,8 @@ class Collected:
         }
         if self._shares is not None:
             block["shares"] = self._shares
+        if part.proofs:
+            block["proofs"] = np.array(json.dumps(part.proofs))
         sums = {"total": self._total, "squares": np.array(self._squares), "count": np.array(self._count)}
         # A run of more draws goes on from the last whole block: the sums of what follows it are beside them.
         replaced = self.filled - start == self.planned.blocks[0] and start > 0
@@ -126,7 +135,8 @@ class Collected:
     def result(self) -> Drawn:
         """Return what all draws scored."""
         count = max(self._count, 1)
-        return Drawn(self._scores, self._total / count, self._squares / count, tuple(self._failures), self._shares)
+        variance, failures, proofs = self._squares / count, tuple(self._failures), tuple(self._proofs)
+        return Drawn(self._scores, self._total / count, variance, failures, proofs, self._shares)
 
 
 def part_name(planned: PlannedControl, problem: Problem) -> str:

@@ -80,7 +80,7 @@ def compare_all(study: Study, plan: Plan, run: Run, evaluator: Evaluator) -> tup
 def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivity: Estimate, name: str) -> Comparison:
     study, evaluator = context.study, context.evaluator
     control, score = planned.control, context.score
-    caveats = find_caveats(control, evaluator, study.seed, drawn)
+    caveats = find_caveats(control, evaluator, study.seed, drawn, score=score)
     tested = _test(context, planned, drawn)
     p, inference = tested.p, "ensemble" if caveats.withdrawn else control.inference
     evidence = _evidence(context, planned, drawn, selectivity=selectivity, tested=tested, inference=inference)
@@ -113,6 +113,7 @@ def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivi
         licensed=verdict is Verdict.SELECTIVE,
         integrity=_integrity(control, evaluator),
         failures=drawn.failures,
+        proofs=drawn.proofs,
     )
 
 

@@ -137,7 +137,8 @@ class _Running:
             evaluator, wanted = self.evaluator, few[[draw]]
             changed = planned.control.draw(evaluator.problem, draw_stream(evaluator.seed, planned.control, draw))
             own = replace(evaluator, problem=changed, _engines={})
-            return attempted(lambda _: own.evaluate(_column(changed), wanted=wanted), draw, wanted, observed)
+            part = attempted(lambda _: own.evaluate(_column(changed), wanted=wanted), draw, wanted, observed)
+            return replace(part, proofs=(changed.proof,) if changed.proof else ())
 
         return self._worked(work, filter(todo, range(planned.draws)))
 

@@ -1,0 +1,165 @@
+"""from_model: a problem from a model, what it reads, and a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from controls.core.errors import InputError, InputTypeError
+from controls.core.problem import Problem, Source
+from controls.core.validate import as_numpy, whole_number
+from controls.models.capture import find_modules
+from controls.models.extract import Extraction, check_mode
+from controls.models.inputs import ModelInputs, as_inputs
+from controls.models.rows import Rows, check_pooling
+from controls.models.tensors import require_module
+
+
+def from_model(
+    model: Any,
+    inputs: Any,
+    layer: str | None = None,
+    *,
+    layers: Sequence[str] | None = None,
+    labels: Any = None,
+    groups: Mapping[str, Any] | None = None,
+    unit: str | None = None,
+    tokenizer: Any = None,
+    pooling: str | Callable[[torch.Tensor, Any], torch.Tensor] | None = None,
+    batch_size: int = 32,
+    truncation: bool = False,
+    train_mode: bool = False,
+) -> Problem:
+    """Return the problem of what a model makes of its inputs at a layer, with its source, so that weights can be redrawn.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Any module: of torch, of Hugging Face, a bridge of TransformerLens. It stays as it is.
+    inputs : list of str, list of lists of str, mapping of arrays, or array
+        Texts, or texts as lists of words, both with a ``tokenizer``; named arguments of the model (such as
+        what a tokenizer gives); or one array (S, ...), its first argument: token ids, images, rows.
+    layer : str
+        Path of a module, such as ``"blocks.2"`` or ``"encoder.layer.3"``.
+    layers : sequence of str
+        Several paths, instead: the activations are then sites of these names, for ``ct.sweep``.
+    labels, groups : array of one entry per row, or per sequence; or a list per sequence
+        What is asked of each row, and named columns. One entry per sequence holds for all its rows; a list per
+        sequence holds one entry per word (or per token), and words that got no token are left out of it.
+    unit : str, optional
+        The independent group; "sequence" where None and sequences have several rows.
+    tokenizer : tokenizer of Hugging Face, optional
+        For texts. It stays as it is.
+    pooling : {"token", "word_first", "word_last", "word_mean", "first", "last", "mean", "none"} or callable, optional
+        What makes a row: a token, a word (its first or last token, or their mean), a sequence (its first
+        position, its last token, the mean over tokens), or the output as it is where it has one row per
+        sequence. Padding and the tokenizer's own tokens are left out, except of "first". A callable gets
+        the output (B, T, ...) and the mask (B, T) and returns (B, d). None: words where inputs are words
+        ("word_mean"), else tokens, else "none".
+    batch_size : int
+        Sequences that the model reads together, of like length.
+    truncation : bool
+        Whether texts may be cut to the tokenizer's longest.
+    train_mode : bool
+        Whether the model may be in train mode, with dropout; noise is then the same at every extraction.
+
+    Returns
+    -------
+    Problem
+        With groups "sequence", "position" (of the token, or the word, in its sequence), "token" (its id) and
+        "word" where there are such.
+
+    Raises
+    ------
+    InputError, NameNotFound
+        A path that is not there (the nearest is named), a module that does not run or runs twice, a model in
+        train mode with dropout, labels that do not fit, texts that are too long or without a tokenizer.
+    CannotControl
+        Activations that are not finite; the first module that gives them is named.
+
+    Notes
+    -----
+    Cost: one forward pass, which stops at the last layer asked for; memory is that of one batch and the
+    activations. The weights on the caller's model are never copied.
+
+    Examples
+    --------
+    >>> import torch, controls as ct
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    >>> X = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    >>> ct.from_model(model, X, layer="1", labels=(X[:, 0] > 0).numpy())
+    Problem(n=30, d=8, labels='binary', groups=['sequence', 'position'], unit=None (rows: 30 units))
+    """
+    paths = _paths(layer, layers)
+    module = require_module(model)
+    find_modules(module, paths)
+    check_pooling(pooling)
+    whole_number(batch_size, "batch_size", low=1)
+    check_mode(module, train_mode)
+    given = as_inputs(inputs, tokenizer, truncation=truncation)
+    how = Extraction(paths, layers is None, pooling, batch_size, train_mode)  # type: ignore[arg-type]
+    arrays, rows = how.extract(module, given)
+    columns = {**_own_groups(given, rows), **{name: _as_rows(column, rows, given, f"groups[{name!r}]")
+                                              for name, column in (groups or {}).items()}}  # fmt: skip
+    several = rows.n > len(given)
+    return Problem(
+        arrays[paths[0]] if layers is None else arrays,
+        None if labels is None else _as_rows(labels, rows, given, "labels"),
+        groups=columns,
+        unit=unit or ("sequence" if several else None),
+        source=Source(module, given, how),
+    )
+
+
+def _paths(layer: str | None, layers: Sequence[str] | None) -> tuple[str, ...]:
+    if (layer is None) == (layers is None):
+        raise InputError("layer or layers must be given, one of the two: the path of a module, or several paths.")
+    paths = (layer,) if layers is None else ((layers,) if isinstance(layers, str) else tuple(layers))
+    if not paths or not all(isinstance(path, str) and path for path in paths):
+        raise InputTypeError(f"layer must be the path of a module, got {layer if layers is None else layers!r}.")
+    if len(set(paths)) < len(paths):
+        raise InputError(f"layers must differ from one another, got {', '.join(map(str, paths))}.")
+    return paths  # type: ignore[return-value]
+
+
+def _own_groups(inputs: ModelInputs, rows: Rows) -> dict[str, np.ndarray]:
+    """Return the columns that the inputs themselves give."""
+    groups = {"sequence": rows.sequence_of, "position": rows.number}
+    if inputs.texts is not None and inputs.words is not None and rows.n > len(inputs):
+        words = [inputs.texts[s][w] for s, w in zip(rows.sequence_of, rows.number, strict=True)]
+        groups["word"] = np.array(words, dtype=np.str_)
+    elif inputs.ids is not None and rows.position is not None and rows.n == len(rows.row):
+        groups["token"] = inputs.ids.cpu().numpy()[rows.sequence, rows.position]
+    return groups
+
+
+def _as_rows(column: Any, rows: Rows, inputs: ModelInputs, name: str) -> np.ndarray:
+    """Return a column with one entry per row, from one per row, per sequence, or a list per sequence."""
+    count = len(inputs)
+    if isinstance(column, (list, tuple)) and column and isinstance(column[0], (list, tuple, np.ndarray)):
+        if len(column) == count and rows.n > count:
+            return _nested(column, rows, name)
+    array = as_numpy(column, name)
+    if array.ndim == 0 or len(array) not in (rows.n, count):
+        raise InputError(
+            f"{name} must have one entry per row ({rows.n}) or per sequence ({count}), got shape {array.shape}."
+        )
+    return array if len(array) == rows.n else array[rows.sequence_of]
+
+
+def _nested(column: Sequence[Sequence[Any]], rows: Rows, name: str) -> np.ndarray:
+    """Return the entries of the words (or tokens) that have a row."""
+    sequences, firsts = np.unique(rows.sequence_of, return_index=True)
+    lengths = np.array([len(part) for part in column])
+    highest = np.maximum.reduceat(rows.number, firsts)
+    short = np.flatnonzero(highest >= lengths[sequences])
+    if len(short):
+        where = int(sequences[short[0]])
+        raise InputError(
+            f"{name} must have a list per sequence with an entry for each of its words or tokens, but the list of "
+            f"sequence {where} has {lengths[where]} where there are at least {int(highest[short[0]]) + 1}."
+        )
+    return np.array([column[s][w] for s, w in zip(rows.sequence_of, rows.number, strict=True)])
