@@ -157,6 +157,11 @@ class Problem:
         return tuple(self.activations) if isinstance(self.activations, Mapping) else ()
 
     @property
+    def site(self) -> str | None:
+        """The site that ``at`` chose among several; None where it was not asked."""
+        return self._site  # type: ignore[attr-defined]
+
+    @property
     def X(self) -> Any:  # noqa: N802 - the field's name for it
         """The (n, d) activations, where there is one site: an array, or CSR where they came sparse."""
         if not self.sites:
@@ -293,10 +298,9 @@ class Problem:
         return self._replace(source=source)
 
     def extracted(self, source: Source, activations: Any) -> Problem:
-        """Return this problem with what a source extracted, checked: at the site that this one is at, if it is at one."""
-        if self._site is None or not isinstance(activations, Mapping):  # type: ignore[attr-defined]
-            return self.with_activations(activations).with_source(source)
-        return self.with_activations(activations).with_source(source).at(self._site)  # type: ignore[attr-defined]
+        """Return this problem with what a source extracted, checked; at one site, where this one is."""
+        other = self.with_activations(activations).with_source(source)
+        return other if self.site is None or not other.sites else other.at(self.site)
 
     def at(self, site: str) -> Problem:
         """Return the problem at one site only."""

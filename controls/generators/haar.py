@@ -41,9 +41,7 @@ def uniform_frame(n: int, k: int, like: torch.Tensor, generator: torch.Generator
     return torch.linalg.householder_product(vectors, scale) * signs
 
 
-def with_spectrum(
-    lengths: torch.Tensor, n: int, m: int, generator: torch.Generator
-) -> torch.Tensor:
+def with_spectrum(lengths: torch.Tensor, n: int, m: int, generator: torch.Generator) -> torch.Tensor:
     """Return an (n, m) matrix with singular values ``lengths`` (k = min(n, m)) and uniform singular vectors.
 
     Parameters

@@ -12,6 +12,7 @@ import numpy as np
 
 from controls.core.control import Control, Inference, Level
 from controls.core.errors import CannotControl, InputError
+from controls.core.key import NoContent, content_key
 from controls.core.problem import Problem, Source
 from controls.core.properties import Property, SameActivations, SameGroups, SameLabels
 from controls.core.rng import stream
@@ -90,13 +91,31 @@ class WeightControl(Control):
         model = require_module(self._source(problem).model)
         refuse_packed(model)
         check_redrawable(self.targets(tensors_of(model)))
+        self._try(problem)
+
+    def _try(self, problem: Problem) -> None:
+        """Draw once on a few of the inputs, where the source can tell which: what cannot be drawn is refused early."""
+        source = self._source(problem)
+        few = getattr(source.extract, "few", None)
+        if few is None:
+            return
+        inputs = source.memo("few inputs", lambda: few(source.inputs))
+        before = source.memo("few rows", lambda: source.extract(source.model, inputs))
+        after = source.memo(("few rows", self), lambda: Redrawn(source, ((self, 0),))(source.model, inputs))
+        if isinstance(before, Mapping):
+            names = problem.sites if problem.site is None else (problem.site,)
+            pairs = [(before[name], after[name]) for name in names]
+        else:
+            pairs = [(before, after)]
+        for old, new in pairs:
+            _activation_figures(old, new)
 
     def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
         """Return the problem with the activations of the model with redrawn weights."""
         source, seed = self._source(problem), int(rng.integers(2**63))
         before = source.extract if isinstance(source.extract, Redrawn) else Redrawn(source, ())
         extract = Redrawn(before.base, (*before.steps, (self, seed)))
-        activations, figures = extract.run(source.model, source.inputs)
+        activations, figures = extract.run(source.model, source.inputs, shared=problem.site is not None)
         drawn = problem.extracted(Source(source.model, source.inputs, extract), activations)
         return drawn.proved(figures | _activation_figures(problem.X, drawn.X)) if not drawn.sites else drawn
 
@@ -121,8 +140,35 @@ class Redrawn:
         """Return the activations of the redrawn model."""
         return self.run(model, inputs)[0]
 
-    def run(self, model: Any, inputs: Any) -> tuple[Any, dict[str, float]]:
-        """Return the activations, and the figures that prove the draw."""
+    def run(self, model: Any, inputs: Any, *, shared: bool = False) -> tuple[Any, dict[str, float]]:
+        """Return the activations, and the figures that prove the draw.
+
+        Where they are ``shared`` (by the sites of a sweep), or the source has a cache, they are kept in files.
+        """
+        cache = getattr(self.base.extract, "cache", None)
+        ours = model is self.base.model and inputs is self.base.inputs
+        key = self._key() if ours and (shared or cache is not None) else None
+        if key is None:
+            return self._extracted(model, inputs)
+        from controls.models.shelf import Shelf
+
+        shelf = self.base.memo("shelf", lambda: Shelf(cache))
+        known = shelf.get(key)
+        if known is not None:
+            return known[0].get("", known[0]), known[1]
+        activations, figures = self._extracted(model, inputs)
+        shelf.put(key, activations if isinstance(activations, Mapping) else {"": activations}, figures)
+        return activations, figures
+
+    def _key(self) -> str | None:
+        """Return the key under which these activations are kept; None where they have no content to go by."""
+        try:
+            origin = self.base.memo("key", lambda: _origin_key(self.base))
+            return content_key((origin, [(content_key(control), seed) for control, seed in self.steps]))
+        except NoContent:
+            return None
+
+    def _extracted(self, model: Any, inputs: Any) -> tuple[Any, dict[str, float]]:
         from controls.models.swap import Swap
 
         figures: dict[str, float] = {}
@@ -132,6 +178,12 @@ class Redrawn:
             figures |= _weight_figures(swap)
             activations = self.base.extract(model, inputs)
         return activations, figures
+
+
+def _origin_key(source: Source) -> str:
+    """Return what tells the activations of one source from those of another: its own key where it has one."""
+    key = getattr(source.extract, "key", None)
+    return str(key(source.model, source.inputs)) if callable(key) else f"this source {id(source)}"
 
 
 def redraw_tensors(swap: Swap, targets: Iterable[Tensor], law: Law, seed: int) -> None:
@@ -159,10 +211,12 @@ def _weight_figures(swap: Swap) -> dict[str, float]:
         values = tensor.parameter.detach().flatten()
         if len(tensor.parameter) > _SURE and len(torch.unique(values[: 1 << 16])) > _SURE:
             raise CannotControl(
-                f"the redraw of {tensor.name!r} gave back its trained values; the control leaves trained weights in place."
+                f"the redraw of {tensor.name!r} gave back its trained values; a control must not leave them in place."
             )
     if not changed:
-        raise CannotControl("the redraw changed no parameter: all that it targets are constants, such as zeros or ones.")
+        raise CannotControl(
+            "the redraw changed no parameter: all that it targets are constants, such as zeros or ones."
+        )
     _refuse_twins(swap)
     return {
         "tensors redrawn": float(len(changed)),
@@ -232,4 +286,3 @@ def _only_rotated(old: np.ndarray, new: np.ndarray) -> bool:
     grams = [_centred(rows) @ _centred(rows).T for rows in (old, new)]
     one, other = (gram / max(np.linalg.norm(gram), 1e-300) for gram in grams)
     return bool(np.linalg.norm(one - other) < 1e-3)
-

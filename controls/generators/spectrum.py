@@ -108,7 +108,7 @@ class MatchSpectrum(WeightControl):
         if self.precision == "float64":
             wide = wide.double()
         lengths = source.memo(("spectrum", fingerprint, tuple(wide.shape), wide.dtype), lambda: spectrum(wide))
-        drawn = with_spectrum(lengths, *wide.shape, generator)
+        drawn = with_spectrum(lengths, wide.shape[0], wide.shape[1], generator)
         return drawn.view(weights.shape), _spectrum_error(drawn, lengths)
 
 

@@ -13,9 +13,13 @@ import torch
 from torch import nn
 
 from controls.core.errors import CannotControl, InputError
+from controls.core.key import content_key
 from controls.models.capture import capture
 from controls.models.inputs import ModelInputs
 from controls.models.rows import Pooling, Rows, make_rows, pool, pool_by, usual_pooling
+from controls.models.swap import fingerprint
+
+_FEW = 4  # sequences on which a draw is tried
 
 
 @final
@@ -42,16 +46,42 @@ class Extraction:
     pooling: Pooling | None
     batch_size: int
     train_mode: bool = False
+    cache: str | None = None
 
     def __call__(self, model: Any, inputs: ModelInputs) -> Any:
-        """Return the activations; read-only."""
+        """Return the activations."""
         arrays, _ = self.extract(model, inputs)
         return arrays[self.layers[0]] if self.single else arrays
+
+    def few(self, inputs: ModelInputs) -> ModelInputs:
+        """Return a few of the inputs, on which to try what would be done to all."""
+        return inputs.first(_FEW)
+
+    def rows(self, model: nn.Module, inputs: ModelInputs) -> Rows:
+        """Return what the rows are, from the first batch alone."""
+        with torch.no_grad(), _as_it_is(model, self.train_mode):
+            return _Run(self, model, inputs).first_batch()
+
+    def key(self, model: nn.Module, inputs: ModelInputs) -> str:
+        """Return what decides the activations: the model's code and weights, what it reads, and how it is read."""
+        weights = [(name, tuple(t.shape), fingerprint(t)) for name, t in _state(model)]
+        read = [(name, str(array.dtype), array.cpu().numpy()) for name, array in inputs.arrays.items()]
+        how = (self.layers, self.pooling, self.batch_size, self.train_mode, str(next(model.parameters()).device))
+        packages = (torch.__version__, torch.get_num_threads())
+        return content_key(
+            (type(model), repr(model), weights, read, inputs.mask, inputs.special, inputs.words, how, packages)
+        )
 
     def extract(self, model: nn.Module, inputs: ModelInputs) -> tuple[dict[str, np.ndarray], Rows]:
         """Return the activations of each layer, and what their rows are."""
         with torch.no_grad(), _as_it_is(model, self.train_mode):
             return _Run(self, model, inputs).arrays()
+
+
+def _state(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the names and tensors of parameters and buffers."""
+    yield from model.named_parameters()
+    yield from model.named_buffers()
 
 
 class _Run:
@@ -64,14 +94,24 @@ class _Run:
         self.rows: Rows | None = None
         self.pooling = how.pooling
         self._filled: dict[str, np.ndarray] = {}
-        self._broken: dict[str, bool] = {}
 
     def arrays(self) -> tuple[dict[str, np.ndarray], Rows]:
-        order = np.argsort(self.inputs.lengths(), kind="stable")
-        for start in range(0, len(order), self.how.batch_size):
-            self._batch(np.sort(order[start : start + self.how.batch_size]), first=start == 0)
+        batches = self._batches()
+        rows = self.first_batch()
+        for which in batches[1:]:
+            self._batch(which, first=False)
+        return {path: self._filled[path] for path in self.how.layers}, rows
+
+    def first_batch(self) -> Rows:
+        self._batch(self._batches()[0], first=True)
         assert self.rows is not None
-        return {path: self._filled[path] for path in self.how.layers}, self.rows
+        return self.rows
+
+    def _batches(self) -> list[np.ndarray]:
+        """Return the sequences of each batch: those of like length together."""
+        order = np.argsort(self.inputs.lengths(), kind="stable")
+        size = self.how.batch_size
+        return [np.sort(order[start : start + size]) for start in range(0, len(order), size)]
 
     def _batch(self, which: np.ndarray, *, first: bool) -> None:
         arguments, longest = self.inputs.batch(which, self.device)
@@ -139,9 +179,10 @@ def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> str:
     def keeping(path: str) -> Callable[..., None]:
         def look(_module: nn.Module, _inputs: Any, output: Any) -> None:
             value = output[0] if isinstance(output, tuple) and output else output
-            if not found and isinstance(value, torch.Tensor) and value.is_floating_point():
-                if not bool(torch.isfinite(value).all()):
-                    found.append(path)
+            if not isinstance(value, torch.Tensor) or found or not value.is_floating_point():
+                return
+            if not bool(torch.isfinite(value).all()):
+                found.append(path)
 
         return look
 
@@ -171,8 +212,8 @@ def check_mode(model: nn.Module, train_mode: bool) -> None:
         drops = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
         if module.training and (drops or isinstance(module, nn.modules.batchnorm._BatchNorm)):
             raise InputError(
-                f"model must be in eval mode, got train mode with a {type(module).__name__} ({path!r}), which makes its "
-                "activations random; call model.eval(), or set train_mode=True if that is what you study."
+                f"model must be in eval mode, got train mode with a {type(module).__name__} ({path!r}), which makes "
+                "its activations random; call model.eval(), or set train_mode=True if that is what you study."
             )
 
 

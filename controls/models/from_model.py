@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from controls.models.capture import find_modules
 from controls.models.extract import Extraction, check_mode
 from controls.models.inputs import ModelInputs, as_inputs
 from controls.models.rows import Rows, check_pooling
+from controls.models.shelf import Shelf
 from controls.models.tensors import require_module
 
 
@@ -32,8 +34,9 @@ def from_model(
     batch_size: int = 32,
     truncation: bool = False,
     train_mode: bool = False,
+    cache: str | PathLike[str] | None = None,
 ) -> Problem:
-    """Return the problem of what a model makes of its inputs at a layer, with its source, so that weights can be redrawn.
+    """Return the problem of what a model makes of its inputs at a layer, with a source whose weights can be redrawn.
 
     Parameters
     ----------
@@ -65,6 +68,9 @@ def from_model(
         Whether texts may be cut to the tokenizer's longest.
     train_mode : bool
         Whether the model may be in train mode, with dropout; noise is then the same at every extraction.
+    cache : path, optional
+        A folder in which activations stay, those of redrawn weights too, named by the content of the model, its
+        weights, its inputs and the settings: what was extracted once is read from there.
 
     Returns
     -------
@@ -100,8 +106,9 @@ def from_model(
     whole_number(batch_size, "batch_size", low=1)
     check_mode(module, train_mode)
     given = as_inputs(inputs, tokenizer, truncation=truncation)
-    how = Extraction(paths, layers is None, pooling, batch_size, train_mode)  # type: ignore[arg-type]
-    arrays, rows = how.extract(module, given)
+    kept = None if cache is None else str(cache)
+    how = Extraction(paths, layers is None, pooling, batch_size, train_mode, kept)  # type: ignore[arg-type]
+    arrays, rows = _extracted(how, module, given)
     columns = {**_own_groups(given, rows), **{name: _as_rows(column, rows, given, f"groups[{name!r}]")
                                               for name, column in (groups or {}).items()}}  # fmt: skip
     several = rows.n > len(given)
@@ -112,6 +119,19 @@ def from_model(
         unit=unit or ("sequence" if several else None),
         source=Source(module, given, how),
     )
+
+
+def _extracted(how: Extraction, model: Any, inputs: ModelInputs) -> tuple[Mapping[str, np.ndarray], Rows]:
+    """Return activations and rows, from the cache where they are there."""
+    if how.cache is None:
+        return how.extract(model, inputs)
+    shelf, key = Shelf(how.cache), how.key(model, inputs)
+    known = shelf.get(key)
+    if known is not None:
+        return known[0], how.rows(model, inputs)
+    arrays, rows = how.extract(model, inputs)
+    shelf.put(key, arrays, {})
+    return arrays, rows
 
 
 def _paths(layer: str | None, layers: Sequence[str] | None) -> tuple[str, ...]:
@@ -139,9 +159,9 @@ def _own_groups(inputs: ModelInputs, rows: Rows) -> dict[str, np.ndarray]:
 def _as_rows(column: Any, rows: Rows, inputs: ModelInputs, name: str) -> np.ndarray:
     """Return a column with one entry per row, from one per row, per sequence, or a list per sequence."""
     count = len(inputs)
-    if isinstance(column, (list, tuple)) and column and isinstance(column[0], (list, tuple, np.ndarray)):
-        if len(column) == count and rows.n > count:
-            return _nested(column, rows, name)
+    nested = isinstance(column, (list, tuple)) and column and isinstance(column[0], (list, tuple, np.ndarray))
+    if nested and len(column) == count and rows.n > count:
+        return _nested(column, rows, name)
     array = as_numpy(column, name)
     if array.ndim == 0 or len(array) not in (rows.n, count):
         raise InputError(

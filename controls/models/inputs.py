@@ -29,7 +29,7 @@ class ModelInputs:
         Which positions hold tokens that the tokenizer added.
     words : int array of shape (S, T), optional
         The number of the word that each position belongs to, within its sequence; −1 for none.
-    texts : sequence of sequence of str, optional
+    texts : sequence of list of str, optional
         The words themselves.
     """
 
@@ -37,7 +37,7 @@ class ModelInputs:
     mask: np.ndarray | None = None
     special: np.ndarray | None = None
     words: np.ndarray | None = None
-    texts: Sequence[Sequence[str]] | None = None
+    texts: Sequence[list[str]] | None = None
 
     def __len__(self) -> int:
         """Return the number of sequences S."""
@@ -48,6 +48,14 @@ class ModelInputs:
         """The token ids (S, T), where there are some."""
         found = self.arrays.get("input_ids", self.arrays.get(""))
         return found if found is not None and found.ndim == 2 and not found.is_floating_point() else None
+
+    def first(self, count: int) -> ModelInputs:
+        """Return the shortest few sequences."""
+        which = np.sort(np.argsort(self.lengths(), kind="stable")[:count])
+        places = torch.from_numpy(which)
+        mask, special, words = (None if part is None else part[which] for part in (self.mask, self.special, self.words))
+        texts = None if self.texts is None else [self.texts[place] for place in which]
+        return ModelInputs({name: array[places] for name, array in self.arrays.items()}, mask, special, words, texts)
 
     def lengths(self) -> np.ndarray:
         """Return how many positions of each sequence come before the padding at its end, shape (S,)."""
@@ -145,7 +153,7 @@ def _of_texts(texts: Sequence[Any], tokenizer: Any, *, truncation: bool) -> Mode
     longest = getattr(tokenizer, "model_max_length", None)
     longest = longest if isinstance(longest, int) and longest < _ANY_LENGTH else None
     encoded = _tokenized(tokenizer, texts, split, longest if truncation else None)
-    ids, mask = encoded["input_ids"], encoded["attention_mask"].bool().numpy()
+    mask = encoded["attention_mask"].bool().numpy()
     if longest is not None and mask.shape[1] > longest:
         count = int((mask.sum(axis=1) > longest).sum())
         raise InputError(

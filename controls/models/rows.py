@@ -12,9 +12,9 @@ import torch
 from controls.core.errors import InputError, InputTypeError
 from controls.models.inputs import ModelInputs
 
-Words = Literal["token", "word_first", "word_last", "word_mean", "first", "last", "mean", "none"]
-POOLINGS = get_args(Words)
-Pooling = Words | Callable[[torch.Tensor, Any], torch.Tensor]
+Named = Literal["token", "word_first", "word_last", "word_mean", "first", "last", "mean", "none"]
+POOLINGS = get_args(Named)
+Pooling = str | Callable[[torch.Tensor, Any], torch.Tensor]  # a str is a Named one: checked at the door
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def check_pooling(pooling: Any) -> None:
         raise InputError(f"pooling must be one of {', '.join(POOLINGS)}, or a function, got {pooling!r}.")
 
 
-def usual_pooling(inputs: ModelInputs, output: torch.Tensor) -> Words:
+def usual_pooling(inputs: ModelInputs, output: torch.Tensor) -> Named:
     """Return how outputs become rows where nothing is said: words, then tokens, then what is there."""
     if output.ndim == 2:
         return "none"

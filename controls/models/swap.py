@@ -22,10 +22,15 @@ def fingerprint(tensor: torch.Tensor) -> int:
     """
     bits = tensor.detach().contiguous().view(-1).view(torch.uint8)
     if bits.device.type == "cpu":
-        return zlib.crc32(memoryview(bits.numpy()))
+        return zlib.crc32(_bytes(bits.numpy()))
     words = bits[: len(bits) // 2 * 2].view(torch.int16)
     both = torch.stack([words.sum(dtype=torch.int64), words[::2].sum(dtype=torch.int64)]).cpu()
     return int(both[0]) * 31 + int(both[1])
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    """Return the bytes of an array, without a copy."""
+    return memoryview(array)  # type: ignore[arg-type]
 
 
 @final
@@ -111,7 +116,7 @@ class Swap:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="controls-")  # noqa: SIM115 - closed on leaving
             place = self._file.seek(0, 2)
-            self._file.write(memoryview(data.view(-1).view(torch.uint8).numpy()))
+            self._file.write(_bytes(data.view(-1).view(torch.uint8).numpy()))
             self._file.flush()
             return place
         except OSError:  # a full disk: one more copy in memory
@@ -128,7 +133,6 @@ class Swap:
         size = parameter.numel() * parameter.element_size()
         bits = np.empty(size, dtype=np.uint8)
         self._file.seek(place)
-        if self._file.readinto(memoryview(bits)) != size:
+        if self._file.readinto(_bytes(bits)) != size:
             raise OSError(f"the trained weights of {size} bytes could not be read back from the temporary file")
         return torch.from_numpy(bits).view(parameter.dtype).view(parameter.shape)
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any, final
 
 import torch
@@ -119,9 +120,7 @@ def _refuse_overlaps(tensors: Sequence[Tensor]) -> None:
             reach = sum((n - 1) * step for n, step in zip(parameter.shape, parameter.stride(), strict=True))
             spans.append((str(parameter.device), storage, start, start + (reach + 1) * size, tensor.name))
     spans.sort()
-    for (device, storage, _, stop, name), (other_device, other, start, _, other_name) in zip(
-        spans, spans[1:], strict=False
-    ):
+    for (device, storage, _, stop, name), (other_device, other, start, _, other_name) in pairwise(spans):
         if (device, storage) == (other_device, other) and start < stop:
             raise InputError(
                 f"model must not have parameters that overlap in memory without being tied, got {name!r} and "
@@ -158,7 +157,7 @@ def _matched(tensors: Sequence[Tensor], patterns: Iterable[str], what: str) -> l
                 f"{what} pattern",
                 pattern,
                 [*KINDS, *(name for tensor in tensors for name in tensor.names)],
-                advice="A pattern is a glob on the names of parameters, such as '*.attention.*', or one of those kinds.",
+                advice="A pattern is a glob on parameter names, such as '*.attention.*', or one of those kinds.",
             )
         found += matching
     return found
@@ -196,6 +195,6 @@ def refuse_packed(model: nn.Module) -> None:
     for path, module in model.named_modules():
         if hasattr(module, "_packed_params") or ".quantized" in type(module).__module__:
             raise InputError(
-                f"model must hold its weights as parameters, but {path!r} is a quantised {type(module).__name__}, whose "
-                "weights cannot be redrawn; use the model before quantisation."
+                f"model must hold its weights as parameters, but {path!r} is a quantised {type(module).__name__}, "
+                "whose weights cannot be redrawn; use the model before quantisation."
             )
