@@ -86,6 +86,7 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 @_guarded
 def demo(
     draws: Annotated[int | None, typer.Option(help="Draws per control for names (default 39).")] = None,
+    model_draws: Annotated[int | None, typer.Option(help="Redrawn models per control on weights (19).")] = None,
     file_draws: Annotated[int | None, typer.Option(help="Draws for the question about files (199).")] = None,
     folder: Annotated[Path, typer.Option(help="Where the page and the JSON files go.")] = Path("controls-demo"),
     seed: Annotated[int, typer.Option(help="Seed of every random stream.")] = 0,
@@ -93,7 +94,7 @@ def demo(
     """Probe a real model for real labels, beside controls, in under two minutes."""
     from controls.demo.run import run
 
-    run(draws, folder, seed, file_draws=file_draws)
+    run(draws, folder, seed, model_draws=model_draws, file_draws=file_draws)
 
 
 @app.command("list")

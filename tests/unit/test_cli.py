@@ -53,7 +53,7 @@ def test_demo_hands_on_its_arguments(monkeypatch, tmp_path):
     monkeypatch.setattr(controls.demo.run, "run", lambda *given, **named: calls.append((given, named)))
     done = start("demo", "--draws", "19", "--file-draws", "99", "--folder", str(tmp_path), "--seed", "4")
     assert done.exit_code == 0
-    assert calls == [((19, tmp_path, 4), {"file_draws": 99})]
+    assert calls == [((19, tmp_path, 4), {"model_draws": None, "file_draws": 99})]
 
 
 @pytest.mark.parametrize(

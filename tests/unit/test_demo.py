@@ -196,7 +196,7 @@ def test_rows_agree_with_one_chunk_read_alone(reading):
     import torch
 
     chunks, got = reading
-    tokenizer, model = minilm._load()
+    tokenizer, model = minilm.load()
     number = 3
     chunk = chunks[number]
     words = [token.text for token in chunk.tokens]
@@ -216,7 +216,7 @@ def test_file_rows_are_means_over_the_files_sub_tokens(reading):
     import torch
 
     chunks, got = reading
-    tokenizer, model = minilm._load()
+    tokenizer, model = minilm.load()
     parts = []
     for chunk in (chunk for chunk in chunks if chunk.file == 2):
         encoded = tokenizer([t.text for t in chunk.tokens], is_split_into_words=True, return_tensors="pt")
@@ -289,7 +289,8 @@ def test_sites_that_only_a_shuffle_would_pass_are_named():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"draws": 0}, {"seed": -1}, {"file_draws": 0}, {"folder": "/dev/null/folder"}, {"draws": 2.5}]
+    "arguments",
+    [{"draws": 0}, {"seed": -1}, {"file_draws": 0}, {"model_draws": 0}, {"folder": "/dev/null/folder"}, {"draws": 2.5}],
 )
 def test_wrong_arguments_are_refused_before_any_work(arguments, tmp_path):
     with pytest.raises(ControlsError):
