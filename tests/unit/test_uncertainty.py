@@ -16,6 +16,7 @@ from controls.core.properties import SameGroups
 from controls.core.rng import stream
 from controls.core.trainer import Split
 from controls.runner.folds import SplitterFolds
+from controls.testing.suite.coverage import Setting, one
 
 SHUFFLE = ct.ShuffleLabels()
 
@@ -159,3 +160,12 @@ def test_a_probe_that_predicts_one_class_always_gets_no_interval_of_width_zero()
     assert result.score == 0.0
     assert np.isnan(result.comparisons[0].selectivity.low)
     assert "no unit changes the score" in result.comparisons[0].reason
+
+
+def test_the_error_of_r2_has_its_size_where_nothing_can_be_read():
+    """Folds that share training rows err together; R² of draws does not vary by that about one value."""
+    setting = Setting("r2", 60, 10, effect=0.0)
+    found = [one(setting, setting.mean_size, seed) for seed in range(150)]
+    errors = np.array([each.value - each.truth for each in found])
+    said = np.mean([each.standard_error**2 for each in found])
+    assert 0.6 < errors.var() / said < 1.25  # about 1.8 if folds were taken as independent
