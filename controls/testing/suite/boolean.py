@@ -51,7 +51,7 @@ def raw_inputs(effort: Effort) -> list[Check]:
     checks = null_checks("AND of raw inputs", found, met=True)
     for ask in ("and", "xor"):
         exact = partial_r2(X, combine(X, pair, ask), probabilities)[0]
-        shares = np.array([_adjusted(one, combine(one, pair, ask)) for one in H[:100]])
+        shares = np.array([_adjusted(one, combine(one, pair, ask)) for one in H[: effort.repetitions(100, 100)]])
         checks.append(agreement(f"R² of {ask.upper()} by a linear readout", exact, shares))
     repetitions = effort.pick(8, 30)
     problems = [layer.sample(1000, rng, concepts=pair, balanced=True) for _ in range(repetitions)]
@@ -78,13 +78,13 @@ def quadratic_budget(effort: Effort) -> list[Check]:
         T = np.stack([combine(X, places, "product") for places in triples], axis=1)
         unread = partial_r2(world.layer.hidden(X), T, probabilities, X)
         checks.append(Bound(f"d={d}: largest of {len(triples)} triples", "at most", 1e-18, float(unread.max())))
-        repeated = pairs * effort.pick(1, 4)
+        repeated = pairs * effort.repetitions(1, 4)
         shares = estimates(world.layer, repeated, 2000, rng)
         what = f"d={d}: adjusted R² of pairs at n=2000"
         if world.budget == 1:
             checks.append(Exact(what, 1.0, float(shares.mean()), 1e-9))
         else:
-            checks.append(agreement(what, np.tile(exact, effort.pick(1, 4)), shares))
+            checks.append(agreement(what, np.tile(exact, effort.repetitions(1, 4)), shares))
     several = (triples * 5)[: effort.pick(120, 600)]
     return checks + null_checks(
         "triples at d=18", interaction_tests(QuadraticLayer(10, 18).layer, several, 1000, rng), met=True
@@ -121,7 +121,7 @@ def sparse_readoffs(effort: Effort) -> list[Check]:
         row[list(active)] = 1
     checks: list[Check] = []
     for d in (64, 256, 1024):
-        worlds = [SparseAnd(8, d, seed=seed) for seed in range(effort.pick(1000, 5000))]
+        worlds = [SparseAnd(8, d, seed=seed) for seed in effort.seeds(1000, 5000)]
         common = np.array([world.n_common[0, 1] for world in worlds])
         values = np.array([world.read(X, [(0, 1)])[:, 0] for world in worlds]) - combine(X, (0, 1), "and")
         for case, errors in zip(cases, values[common > 0].T, strict=True):
@@ -137,7 +137,7 @@ def targeted_and(effort: Effort) -> list[Check]:
     rng = effort.stream("targeted AND")
     targets = tuple(_picked(list(combinations(range(24), 2)), 15, rng))
     world = TargetedAnd(24, targets, q=0.2)
-    noise, repetitions = 0.05, effort.pick(2, 8)
+    noise, repetitions = 0.05, effort.repetitions(2, 8)
     exact = np.array([world.truth.partial_r2(pair, balanced=True, noise=noise) for pair in targets])
     of_targets = interaction_tests(world.layer, targets * repetitions, 1000, rng, noise=noise)
     omitted = _picked(list(world.omitted), effort.pick(120, 261), rng) * effort.pick(1, 2)
@@ -162,7 +162,7 @@ def odd_parity(effort: Effort) -> list[Check]:
         found = interaction_tests(OddParity(12, d).layer, sets, 1000, rng)
         checks += null_checks(f"parity of three, d={d}", found)
     layer = OddParity(12, 64).layer
-    chosen = _picked(fours, effort.pick(20, 100), rng)
+    chosen = _picked(fours, effort.repetitions(20, 100), rng)
     exact = np.array([layer.truth.partial_r2(places, lower=True) for places in chosen])
     return [
         *checks,
@@ -176,7 +176,7 @@ def type_saturation(effort: Effort) -> list[Check]:
     rng, checks = effort.stream("type saturation"), []
     for d in (16, 64, 128, 256, 300):
         world = RandomTypes(d=d)
-        shares = world.r2(rng.integers(2, size=(world.n_types, effort.pick(200, 1000))))
+        shares = world.r2(rng.integers(2, size=(world.n_types, effort.repetitions(200, 1000))))
         what = f"d={d}: R² of random labels = r/(N − 1), r={world.rank}"
         if world.rank == world.n_types - 1:
             checks.append(Exact(what, world.control_r2, float(shares.mean()), 1e-9))

@@ -10,12 +10,13 @@ import numpy as np
 
 from controls.core.rng import stream
 from controls.testing.suite.check import Check
-from controls.testing.suite.counts import Coverage, Power, Rejections, Seen
+from controls.testing.suite.counts import Ceiling, Coverage, Power, Rejections, Seen
 from controls.testing.suite.values import Bound, Effect, Exact, NearZero, Shown, Verdict
 
 __all__ = [
     "Bound",
     "Case",
+    "Ceiling",
     "Check",
     "Coverage",
     "Effect",
@@ -30,28 +31,45 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+SECOND = 4  # times the repetitions, in a second run
 
 
 @final
 @dataclass(frozen=True)
 class Effort:
-    """How much is computed: the short form, to see gross failures, or the full one.
+    """How much is computed: the short form, to see gross failures, or the full one; and in which run.
+
+    A case with an effect more than three standard errors from its exact value (or a value that should be
+    nearly 0 and is not) is run a second time, on streams of its own, with ``SECOND`` times as many
+    repetitions of what effects are measured on. Of that effect the second run alone decides.
 
     Examples
     --------
-    >>> Effort(short=True).pick(20, 500)
-    20
+    >>> Effort(short=True).pick(20, 500), Effort(short=True).repetitions(20, 500)
+    (20, 20)
+    >>> Effort(second=True).repetitions(20, 500), Effort(second=True).seeds(20, 500)
+    (2000, range(1000000, 1002000))
     """
 
     short: bool = False
+    second: bool = False
 
     def pick(self, short: T, full: T) -> T:
         """Return the first value in the short form, the second in the full one."""
         return short if self.short else full
 
+    def repetitions(self, short: int, full: int) -> int:
+        """Return how often to repeat what an effect is measured on: the picked value, more often in a second run."""
+        return self.pick(short, full) * (SECOND if self.second else 1)
+
+    def seeds(self, short: int, full: int) -> range:
+        """Return so many seeds, of worlds that take a whole number; others in a second run."""
+        start = 1_000_000 if self.second else 0
+        return range(start, start + self.repetitions(short, full))
+
     def stream(self, *key: str | int) -> np.random.Generator:
         """Return the random stream of a key; begin it with the name of the case."""
-        return stream(0, "suite", *key)
+        return stream(0, "suite", *(("second",) if self.second else ()), *key)
 
 
 @final

@@ -84,7 +84,7 @@ def _share(effort: Effort, d: int) -> Check:
     Held-out R² of p coefficients fitted to n rows is 1 - (1 - share)(1 + p/n), and -p/n of shuffled labels.
     """
     n, found = 8000, []
-    for seed in range(effort.pick(8, 40)):
+    for seed in effort.seeds(8, 40):
         rng = effort.stream("interaction-labels", "quadratic", d, seed)
         layer = QuadraticLayer(m=10, d=d, seed=seed).layer
         i, j = list(combinations(range(10), 2))[int(rng.integers(45))]
