@@ -8,13 +8,13 @@ import time
 import traceback
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
 from controls.core.errors import ControlsWarning, InputError
-from controls.testing.suite.case import Case, Check, Effort
+from controls.testing.suite.case import Case, Check, Effort, checked
 from controls.testing.suite.cases import Theme
 from controls.testing.suite.values import Effect
 
@@ -130,20 +130,13 @@ def attempt(theme: Theme, case: Case, effort: Effort) -> Outcome:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ControlsWarning)  # naive practices are warned of
-            checks = tuple(case.run(effort))
-            _refuse(checks)
-            if any(check.doubtful for check in checks):
-                checks = _decided(checks, tuple(case.run(replace(effort, second=True))))
+            checks = checked(case.run, effort)
+        _refuse(checks)
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         line = f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
         return Outcome(theme, case, (), time.process_time() - start, line, traceback.format_exc())
     return Outcome(theme, case, checks, time.process_time() - start)
-
-
-def _decided(first: Sequence[Check], second: Sequence[Check]) -> tuple[Check, ...]:
-    """Return the first run's checks, the doubtful ones as the second run says; both list them in one order."""
-    return tuple(check.second(again) if check.doubtful else check for check, again in zip(first, second, strict=True))
 
 
 def _refuse(checks: Sequence[Check]) -> None:

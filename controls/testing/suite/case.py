@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, final
 
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = [
     "Seen",
     "Shown",
     "Verdict",
+    "checked",
 ]
 
 T = TypeVar("T")
@@ -72,6 +73,25 @@ class Effort:
         return stream(0, "suite", *(("second",) if self.second else ()), *key)
 
 
+Run = Callable[[Effort], list[Check]]
+
+
+def checked(run: Run, effort: Effort) -> tuple[Check, ...]:
+    """Return the checks of a run; those that are in doubt as a second, larger run says, which lists them in order.
+
+    Examples
+    --------
+    >>> noisy = lambda effort: [Effect("mean", 0.0, 0.5 if effort.second else 3.4, 1.0, effort.repetitions(9, 99))]
+    >>> [check.measured_words for check in checked(noisy, Effort(short=True))]
+    ['0.5 (s.e. 1) of 36; first run 3.4 s.e. off, this one, of four times as many: 0.5']
+    """
+    first = tuple(run(effort))
+    if not any(check.doubtful for check in first):
+        return first
+    second = run(replace(effort, second=True))
+    return tuple(check.second(again) if check.doubtful else check for check, again in zip(first, second, strict=True))
+
+
 @final
 @dataclass(frozen=True)
 class Case:
@@ -92,4 +112,4 @@ class Case:
     name: str
     question: str
     truth: str
-    run: Callable[[Effort], list[Check]]
+    run: Run

@@ -172,6 +172,13 @@ def test_an_effect_that_is_off_is_decided_by_a_second_run_alone(monkeypatch, tmp
     assert size["count"] == 5
 
 
+def test_a_second_run_that_lists_other_checks_is_an_error():
+    def uneven(effort):
+        return [Effect("R²", 0.0, 3.4, 1.0, 9), *([Shown("more", 1.0)] if effort.second else [])]
+
+    assert attempt(THEMES[0], Case("x", "", "", uneven), Effort()).error.startswith("ValueError: zip()")
+
+
 def test_counts_say_what_they_would_have_shown(monkeypatch, tmp_path):
     plant(monkeypatch, Case("few", "", "", partial(just, Rejections("few", 2, 40))), GOOD)
     done = call("--json", tmp_path / "a.json", "--docs", tmp_path / "page.md", "--jobs", 1)
