@@ -104,8 +104,8 @@ def input_baseline(effort: Effort) -> list[Check]:
         elif name != "B0" and what != "B, other pairs":  # of a tenth or a fifth of the variance a probe sees little
             checks.append(Seen(f"{what}: linear probe", int(linear.sum()), len(linear)))
         wide = name in ("C", "D")  # wide layers keep the input: the probe computes the product from either
-        count = effort.repetitions(10, 600) if wide else effort.repetitions(5, 40)
-        quadratic, gains = _beside_inputs(effort, what, name, asked, probe=quadratic_probe, count=count)
+        count, n = (effort.repetitions(10, 600), 200) if wide else (effort.repetitions(5, 40), 500)
+        quadratic, gains = _beside_inputs(effort, what, name, asked, probe=quadratic_probe, count=count, n=n)
         gained = f"{what}: quadratic probe, accuracy gained"
         if wide:
             checks.append(Rejections(f"{what}: quadratic probe", int(quadratic.sum()), count))
@@ -117,13 +117,13 @@ def input_baseline(effort: Effort) -> list[Check]:
 
 
 def _beside_inputs(
-    effort: Effort, what: str, name: str, asked: bool, *, probe: Any, count: int
+    effort: Effort, what: str, name: str, asked: bool, *, probe: Any, count: int, n: int = 500
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return, for so many samples, whether the probe gains over the raw input at .05, and how much accuracy."""
     rejected, gains = np.zeros(count, dtype=bool), np.zeros(count)
     for repetition in range(count):
         rng = effort.stream("networks-input", what, repetition)
-        problem, _ = _problem(zoo.network(name, effort.short), asked, "xor", 500, rng)
+        problem, _ = _problem(zoo.network(name, effort.short), asked, "xor", n, rng)
         p, gains[repetition] = _beside_input(probe, problem)
         rejected[repetition] = p <= 0.05
     return rejected, gains
@@ -144,7 +144,7 @@ def _beside_input(probe: Any, problem: Problem) -> tuple[float, float]:
     from controls.experiment import measure
     from controls.generators import InputBaseline
 
-    result = measure(probe, problem, controls=[InputBaseline(site="input")], draws=99)
+    result = measure(probe, problem, controls=[InputBaseline(site="input")], draws=19)
     return result.comparisons[0].p_value, result.comparisons[0].selectivity.value
 
 
