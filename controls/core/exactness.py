@@ -33,7 +33,9 @@ class Trace:
     p: float  # two-sided rank among rearranged labels
 
 
-def label_traces(problem: Problem, orbit: Orbit, rng: np.random.Generator, groups: Sequence[str]) -> tuple[Trace, ...]:
+def label_traces(
+    problem: Problem, orbit: Orbit, rng: np.random.Generator, groups: Sequence[str], *, level: float = 0.0
+) -> tuple[Trace, ...]:
     """Measure serial dependence and clustering of labels in groups, and whether labels go with group sizes.
 
     Parameters
@@ -46,6 +48,8 @@ def label_traces(problem: Problem, orbit: Orbit, rng: np.random.Generator, group
         For the draws.
     groups : sequence of str
         Where to look.
+    level : float
+        Draws end once no p can be at or below this level.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def label_traces(problem: Problem, orbit: Orbit, rng: np.random.Generator, group
 
     Notes
     -----
-    Costs 200 draws for each group, and O(n) a draw and group.
+    Costs at most 200 draws for each group, and O(n) a draw and group.
     """
     named: list[tuple[str, str, Statistic]] = []
     for group in groups:
@@ -62,7 +66,7 @@ def label_traces(problem: Problem, orbit: Orbit, rng: np.random.Generator, group
         named += [("serial", group, serial), ("cluster", group, cluster)]
     if not isinstance(orbit, SignOrbit):
         named.append(("size", "", _size(problem)))
-    return ranked(problem, orbit, rng, named, 200 * max(1, len(groups)) - 1)
+    return ranked(problem, orbit, rng, named, 200 * max(1, len(groups)) - 1, level=level)
 
 
 def fold_trace(problem: Problem, orbit: Orbit, rng: np.random.Generator, splits: Sequence[Split]) -> Trace:
@@ -74,7 +78,7 @@ def fold_trace(problem: Problem, orbit: Orbit, rng: np.random.Generator, splits:
         mean = hot.mean(axis=0)
         return float(sum(np.square((hot[test] - mean).sum(axis=0)).sum() for test in tests))
 
-    return ranked(problem, orbit, rng, [("folds", "", imbalance)], 999)[0]
+    return ranked(problem, orbit, rng, [("folds", "", imbalance)], 999, level=LEVEL)[0]
 
 
 def caveats_of(
@@ -89,7 +93,8 @@ def caveats_of(
     if not groups:
         return ()
     level = LEVEL / len(groups)
-    found = [trace for trace in label_traces(problem, orbit, rng, groups) if trace.p <= level + 1e-12]
+    traces = label_traces(problem, orbit, rng, groups, level=level)
+    found = [trace for trace in traces if trace.p <= level + 1e-12]
     return tuple(_words(trace, problem, restriction) for trace in found)
 
 
@@ -148,10 +153,19 @@ def _remedy(trace: Trace, problem: Problem, restriction: Exchangeability) -> str
 
 
 def ranked(
-    problem: Problem, orbit: Orbit, rng: np.random.Generator, named: list[tuple[str, str, Statistic]], draws: int
+    problem: Problem,
+    orbit: Orbit,
+    rng: np.random.Generator,
+    named: list[tuple[str, str, Statistic]],
+    draws: int,
+    *,
+    level: float = 0.0,
 ) -> tuple[Trace, ...]:
-    """Return each statistic's two-sided rank among rearranged labels, all on the same draws."""
+    """Return each statistic's two-sided rank among rearranged labels, all on the same draws.
 
+    Draws end once each statistic has been exceeded and undercut so often that no p of all draws could be at or
+    below ``level``. Which are is the same as with all draws; p and excess of the others are what was seen so far.
+    """
     signs = isinstance(orbit, SignOrbit)
 
     def measured(labels: np.ndarray) -> list[float]:
@@ -159,12 +173,19 @@ def ranked(
         return [statistic(values) for _, _, statistic in named]
 
     observed = np.array(measured(problem.labels))
-    drawn = np.array([measured(orbit.draw(rng)) for _ in range(draws)])
     tolerance = 1e-9 * np.maximum(1.0, np.abs(observed))
-    upper = (1 + (drawn >= observed - tolerance).sum(axis=0)) / (draws + 1)
-    lower = (1 + (drawn <= observed + tolerance).sum(axis=0)) / (draws + 1)
-    p = np.minimum(1.0, 2 * np.minimum(upper, lower))
-    chance = drawn.mean(axis=0)
+    upper, lower = np.ones(len(named)), np.ones(len(named))
+    drawn: list[list[float]] = []
+
+    def decided(upper: np.ndarray, lower: np.ndarray) -> bool:
+        return level > 0 and bool((2 * np.minimum(upper, lower) > level * (draws + 1) + 1e-9).all())
+
+    while len(drawn) < draws and not decided(upper, lower):
+        drawn.append(measured(orbit.draw(rng)))
+        upper += drawn[-1] >= observed - tolerance
+        lower += drawn[-1] <= observed + tolerance
+    p = np.minimum(1.0, 2 * np.minimum(upper, lower) / (len(drawn) + 1))
+    chance = np.mean(drawn, axis=0)
     excess = (observed - chance) / np.maximum(1.0 - chance, 1e-12)
     return tuple(Trace(kind, group, float(excess[i]), float(p[i])) for i, (kind, group, _) in enumerate(named))
 

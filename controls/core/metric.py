@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from controls.core.trainer import Output, Task
 
 class Metric(ABC):
     """Something that scores findings, with a name; higher is better."""
+
+    chance_depends_on_fit: ClassVar[bool] = False  # whether findings about nothing have different population scores
 
     @property
     @abstractmethod

@@ -60,6 +60,7 @@ class R2(ColumnMetric):
 
     name: ClassVar[str] = "r2"
     task: ClassVar[Task] = "regression"
+    chance_depends_on_fit: ClassVar[bool] = True  # the more was fitted to nothing, the further below 0
     needs: ClassVar[str] = "labels"
 
     def score(self, truth: np.ndarray, output: Output) -> np.ndarray:

@@ -182,7 +182,9 @@ def _selectivity(context: _Context, planned: PlannedControl, drawn: Drawn, devia
         spread.observed - deviations,
         spread.df,
         target=context.study.target,
-        further=_further_variance(drawn, planned, context.study.target),
+        further=_further_variance(
+            drawn, planned, context.study.target, loose=context.evaluator.metric.chance_depends_on_fit
+        ),
         approximate=spread.approximate,
         least_error=least_error(value, context.evaluator.problem.n_units),
     )
@@ -193,21 +195,37 @@ def _mean(scores: np.ndarray) -> float:
     return math.nan if np.isnan(scores).all() else float(np.nanmean(scores))
 
 
-def _further_variance(drawn: Drawn, planned: PlannedControl, target: str) -> tuple[float, float]:
+def _further_variance(
+    drawn: Drawn, planned: PlannedControl, target: str, *, loose: bool = False
+) -> tuple[float, float]:
     """Return the variance beyond that over units, and its degrees of freedom: of few draws, and of shared folds.
 
     Few draws: the variance of their mean, none where all relabelings were enumerated. Shared folds:
     a unit that is tested in one fold was trained on in the others, so that folds err together, which
     deviations cannot see. Under an exact null on labels the draws show it: their scores vary about
-    one population value, by so much more than their deviations say.
+    one population value, by so much more than their deviations say. ``loose``: where that value goes
+    by what was fitted, they may vary by less, and :func:`_twice_counted` is added at least.
     """
     fine = drawn.scores[~np.isnan(drawn.scores)]
     if len(fine) < 2:
         return (0.0, 1.0) if planned.enumerated or planned.paired else (math.nan, 1.0)
     spread = float(fine.var(ddof=1))
     of_draws = 0.0 if planned.enumerated else spread / len(fine)
-    seen = target == "expected" or planned.control.inference != "exact"
-    return of_draws + (0.0 if seen else max(0.0, spread - drawn.variance)), len(fine) - 1.0
+    if target == "expected" or planned.control.inference != "exact":
+        return of_draws, len(fine) - 1.0
+    shared = max(spread - drawn.variance, _twice_counted(drawn, len(fine)) if loose else 0.0, 0.0)
+    return of_draws + shared, len(fine) - 1.0
+
+
+def _twice_counted(drawn: Drawn, count: int) -> float:
+    """Return by how much shared folds add to the variance of a draw's error about its own fitted models.
+
+    Where nothing can be read, the error of fold k is to first order a sum over pairs of a tested and
+    a trained-on unit. Each pair of units in two folds is met twice, once each way, so the mean over
+    folds varies twice as much as folds on their own would say (less, if h(i, j) is not h(j, i)). What folds say
+    is the variance of deviations over draws, about what all draws have in common.
+    """
+    return (drawn.variance - float(np.square(drawn.deviations).sum())) * count / (count - 1)
 
 
 def _integrity(control: Control, evaluator: Evaluator) -> dict[str, float]:

@@ -41,7 +41,8 @@ def combine(parts: Sequence[FoldPart], splits: Sequence[Split], unit_codes: np.n
     """Return mean scores over folds, and deviations of those means.
 
     A fold from which some unit cannot be left out (it has one unit, or one unit holds a whole
-    class) is a unit of its own: its deviation is that of its score from the mean over folds.
+    class), or whose score stays what it is whichever is (F1 of a fit that never says yes), is a unit
+    of its own: its deviation is that of its score from the mean over folds.
     """
     fold_scores = np.stack([part.scores for part in parts])
     count = (~np.isnan(fold_scores)).sum(axis=0)
@@ -57,6 +58,8 @@ def combine(parts: Sequence[FoldPart], splits: Sequence[Split], unit_codes: np.n
         slots = members if left_out else np.arange(RESAMPLES)
         defined = ~np.isnan(part.scores)
         thin = defined & np.isnan(part.deviations).any(axis=0)
+        if left_out:  # zeros of resampling may be those of columns that were not resampled
+            thin |= defined & ~part.deviations.any(axis=0)
         whole = defined & ~thin
         deviations[slots[:, None], np.flatnonzero(whole)] += part.deviations[:, whole] / count[whole]
         scale = np.sqrt(count[thin] / np.maximum(count[thin] - 1, 1)) / count[thin]

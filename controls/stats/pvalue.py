@@ -81,3 +81,20 @@ def clopper_pearson(count: int, n: int, level: float = 0.95) -> tuple[float, flo
     low = 0.0 if count == 0 else float(betaincinv(count, n - count + 1, tail))
     high = 1.0 if count == n else float(betaincinv(count + 1, n - count, 1 - tail))
     return low, high
+
+
+def visible_rate(repetitions: int, rate: float, level: float, power: float = 0.9) -> float | None:
+    """Return the smallest true rate of which so many repetitions would say that it is above ``rate``.
+
+    By a one-sided binomial test at ``level``, with probability ``power``. None where no count could say so.
+
+    Examples
+    --------
+    >>> round(visible_rate(200, 0.05, 0.01), 2), visible_rate(1, 0.05, 0.01)
+    (0.12, None)
+    """
+    from scipy.special import bdtrc, betaincinv
+
+    counts = np.arange(1, repetitions + 1)
+    enough = counts[bdtrc(counts - 1, repetitions, rate) <= level]  # their upper tails are at or below the level
+    return float(betaincinv(enough[0], repetitions - enough[0] + 1, power)) if len(enough) else None

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from controls.generators.labels import ShuffleLabels
 from controls.ground_truth import PlantedDictionary, SparseFeatures, random_directions
 from controls.testing.suite import dictionaries, power
 from controls.testing.suite._sae import mean_max_cosine, train_sae
-from controls.testing.suite.case import Effort
+from controls.testing.suite.case import Effort, checked
 
 LEVEL = 0.0005
 CURVES = {curve.name: curve for curve in power.CURVES}
@@ -45,7 +46,7 @@ def test_the_sae_finds_orthogonal_directions_and_leaves_global_randomness_alone(
 
 @pytest.mark.parametrize("run", [dictionaries.superposed, dictionaries.probe_or_steer], ids=lambda run: run.__name__)
 def test_short_cases_pass(run):
-    assert failed(run(Effort(short=True))) == []
+    assert failed(checked(run, Effort(short=True))) == []
 
 
 def test_a_mean_that_is_off_by_a_little_is_seen():
@@ -55,7 +56,8 @@ def test_a_mean_that_is_off_by_a_little_is_seen():
 
 
 def test_a_power_curve_passes():
-    checks = power.points(replace(CURVES["power: two features"], deltas=(0.0, 0.6, 1.2)), Effort(short=True))
+    curve = replace(CURVES["power: two features"], deltas=(0.0, 0.6, 1.2))
+    checks = checked(partial(power.points, curve), Effort(short=True))
     assert failed(checks) == []
     assert {check.curve for check in checks if hasattr(check, "curve")} == {"p", "SELECTIVE"}
 

@@ -156,3 +156,20 @@ def test_folds_made_from_the_labels_leave_a_trace_and_others_do_not():
     plain = [(np.setdiff1d(np.arange(300), np.arange(k, 300, 5)), np.arange(k, 300, 5)) for k in range(5)]
     assert fold_trace(given, orbit, stream(11, "a"), stratified).p <= 0.01
     assert fold_trace(given, orbit, stream(11, "b"), plain).p > 0.01
+
+
+def test_draws_end_early_without_changing_what_is_flagged():
+    flagged = 0
+    for i in range(60):
+        rng = stream(12, "early", i)
+        lean = rng.standard_normal(12)[DOCUMENT] * (i % 3) / 3
+        given = problem(rng.standard_normal(300) + lean)
+        orbit = ct.ShuffleLabels().orbit(given)
+        whole = label_traces(given, orbit, stream(12, "draws", i), ["document"])
+        early = label_traces(given, orbit, stream(12, "draws", i), ["document"], level=0.01)
+        small = [trace.p <= 0.01 for trace in whole]
+        assert [trace.p <= 0.01 for trace in early] == small
+        if any(small):  # all draws were made
+            assert early == whole
+        flagged += any(small)
+    assert 5 < flagged < 55

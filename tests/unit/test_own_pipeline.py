@@ -10,8 +10,8 @@ from scipy.stats import binom
 import controls as ct
 from controls.core.rng import stream
 from controls.ground_truth import NullDocuments
+from controls.stats.pvalue import visible_rate
 from controls.testing.own_pipeline import Calibration, Level, Rate
-from controls.testing.own_pipeline.record import visible_rate
 
 RIDGE = ct.probes.RidgeProbe()
 ROWS, WHOLE = ct.ShuffleLabels(), ct.ShuffleLabels(whole="document")

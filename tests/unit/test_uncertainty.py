@@ -15,7 +15,9 @@ from controls.core.control import Control
 from controls.core.properties import SameGroups
 from controls.core.rng import stream
 from controls.core.trainer import Split
+from controls.runner.evaluation import FoldPart, combine
 from controls.runner.folds import SplitterFolds
+from controls.testing.suite.coverage import Setting, one
 
 SHUFFLE = ct.ShuffleLabels()
 
@@ -159,3 +161,23 @@ def test_a_probe_that_predicts_one_class_always_gets_no_interval_of_width_zero()
     assert result.score == 0.0
     assert np.isnan(result.comparisons[0].selectivity.low)
     assert "no unit changes the score" in result.comparisons[0].reason
+
+
+def test_a_fold_whose_score_no_unit_changes_counts_by_its_distance_from_the_mean():
+    tests = [np.array([0, 1]), np.array([2, 3]), np.array([4, 5])]
+    splits = [(np.setdiff1d(np.arange(6), test), test) for test in tests]
+    varied = np.array([[0.1], [-0.1]])
+    parts = [FoldPart(np.array([s]), d, True) for s, d in ((0.0, 0 * varied), (0.6, varied), (0.3, varied))]
+    found = combine(parts, splits, np.arange(6), 6)
+    # One fold as one unit: (0 − .3)² 3/2 / 9; two folds of two units each: (.1 / 3)² four times.
+    assert np.square(found.deviations).sum() == pytest.approx(0.3**2 * 3 / 2 / 9 + 4 * (0.1 / 3) ** 2)
+    assert found.df.tolist() == [2.0]
+
+
+def test_the_error_of_r2_has_its_size_where_nothing_can_be_read():
+    """Folds that share training rows err together; R² of draws does not vary by that about one value."""
+    setting = Setting("r2", 60, 10, effect=0.0)
+    found = [one(setting, setting.mean_size, seed) for seed in range(150)]
+    errors = np.array([each.value - each.truth for each in found])
+    said = np.mean([each.standard_error**2 for each in found])
+    assert 0.6 < errors.var() / said < 1.25  # about 1.8 if folds were taken as independent

@@ -56,7 +56,7 @@ def _figures(calibration: Judged) -> Iterator[tuple[str, str, Any, str]]:
     for theme, group in groupby(calibration.outcomes, key=lambda outcome: outcome.theme):
         outcomes = list(group)
         if effects := _checks(outcomes, Effect):
-            off = max(abs(each.measured - each.expected) / each.error for _, each in effects)
+            off = max(each.off for _, each in effects)
             words = f"{theme.title}: {len(effects)} effects beside their exact values, at most {off:.1f} s.e. off"
             yield theme.name, f"{theme.name}_effects", _effects(effects), words
         if rates := [(case, each) for case, each in _checks(outcomes, Count) if not isinstance(each, Power)]:

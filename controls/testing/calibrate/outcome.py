@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, final
 
 from controls.core.errors import ControlsWarning, InputError
-from controls.testing.suite.case import Case, Check, Effort
+from controls.testing.suite.case import Case, Check, Effort, checked
 from controls.testing.suite.cases import Theme
+from controls.testing.suite.values import Effect
 
 FAMILY_LEVEL = 0.01
 
@@ -42,8 +43,8 @@ class Outcome:
 class Judged:
     """Outcomes of cases, with the level at which each of their tests is made.
 
-    All tests of a run, over all its cases, share .01 (Bonferroni), so that a sound library fails a run at most
-    once in a hundred times.
+    All binomial tests of a run, over all its cases, share .01 (Bonferroni), so that they fail a sound library at
+    most once in a hundred times. Effects have a rule of their own: three standard errors, twice.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -78,11 +79,15 @@ class Judged:
     @property
     def summary(self) -> str:
         """The run in one sentence."""
-        n_checks = sum(check.judged for outcome in self.outcomes for check in outcome.checks)
+        checks = [check for outcome in self.outcomes for check in outcome.checks]
+        n_checks, few = sum(check.judged for check in checks), sum(check.too_few(self.level) for check in checks)
+        effects = sum(isinstance(check, Effect) for check in checks)
+        few_words = f" {few} counts are TOO FEW to show five points." if few else ""
         missed = f"MISSED: {', '.join(self.missed)}" if self.missed else "all passed"
         return (
             f"{len(self.outcomes)} cases, {n_checks} checks, of which {self.n_tests} are tests that share .01 "
-            f"(level {self.level:.2g} each): {missed}."
+            f"(level {self.level:.2g} each) and {effects} are effects within three "
+            f"standard errors: {missed}.{few_words}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -120,12 +125,12 @@ def _as_dict(outcome: Outcome, level: float) -> dict[str, Any]:
 
 
 def attempt(theme: Theme, case: Case, effort: Effort) -> Outcome:
-    """Run one case; an error becomes its outcome."""
+    """Run one case, and once more where an effect is in doubt; an error becomes its outcome."""
     start = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ControlsWarning)  # naive practices are warned of
-            checks = tuple(case.run(effort))
+            checks = checked(case.run, effort)
         _refuse(checks)
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]

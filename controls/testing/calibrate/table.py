@@ -12,6 +12,8 @@ from controls.testing.calibrate.outcome import Judged, Outcome
 from controls.testing.suite.case import Check
 
 MISSED = "MISSED"
+TOO_FEW = "TOO FEW"
+COLUMNS = ("case", "what", "expected", "measured (95% interval)", "would fail", "")
 
 
 def as_table(calibration: Judged) -> Any:
@@ -19,8 +21,12 @@ def as_table(calibration: Judged) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title="Calibration")
-    for column in ("case", "what", "expected", "measured (95% interval)", ""):
+    caption = (
+        "would fail: the nearest true rate that these repetitions would fail four times in five; "
+        f"{TOO_FEW}: five points too many (of coverage, too few) would more often go unseen"
+    )
+    table = Table(title="Calibration", caption=caption)
+    for column in COLUMNS:
         table.add_column(column, overflow="fold")
     for _, group in groupby(calibration.outcomes, key=lambda outcome: outcome.theme):
         for outcome in group:
@@ -31,15 +37,29 @@ def as_table(calibration: Judged) -> Any:
     return table
 
 
-def rows(outcome: Outcome, level: float) -> list[tuple[str, str, str, str]]:
-    """Return what each check is about, what is expected, what was measured, and whether it passed."""
+def rows(outcome: Outcome, level: float) -> list[tuple[str, str, str, str, str]]:
+    """Return what each check is about, expected, measured, which true rate would fail, and whether it passed."""
     if outcome.error:
-        return [("error", "", outcome.error, MISSED)]
-    return [(each.what, each.expected_words, each.measured_words, _mark(each, level)) for each in outcome.checks]
+        return [("error", "", outcome.error, "", MISSED)]
+    return [
+        (each.what, each.expected_words, each.measured_words, _visible(each, level), _mark(each, level))
+        for each in outcome.checks
+    ]
+
+
+def _visible(check: Check, level: float) -> str:
+    """Return the nearest true rate that would fail four times in five."""
+    rate = check.visible(level)
+    return "" if rate is None else f"{rate:.3f}"
 
 
 def _mark(check: Check, level: float) -> str:
-    return ("passed" if check.passed(level) else MISSED) if check.judged else ""
+    """Return whether the check passed, and whether its repetitions are too few to say much."""
+    if not check.judged:
+        return ""
+    if not check.passed(level):
+        return MISSED
+    return f"passed, {TOO_FEW}" if check.too_few(level) else "passed"
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from scipy.stats import binom, binomtest
+from scipy.stats import binomtest
 
 from controls.core.errors import unknown_name
-from controls.stats.pvalue import clopper_pearson
+from controls.stats.pvalue import clopper_pearson, visible_rate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +142,7 @@ class Calibration:
     @cached_property
     def visible(self) -> float | None:
         """The smallest true rate of false alarms that would show, nine times in ten; None where none would."""
-        return visible_rate(self.repetitions, self.alpha, FAMILY_LEVEL / max(1, len(self.controls)))
+        return visible_rate(self.repetitions, self.alpha, FAMILY_LEVEL / max(1, len(self.controls)), _POWER)
 
     def _level(self, row: CalibrationRow) -> Level:
         if row.p_floor > self.alpha:
@@ -190,23 +190,3 @@ class Calibration:
         from controls.testing.own_pipeline import show
 
         return show.plot(self)
-
-
-def visible_rate(repetitions: int, alpha: float, level: float) -> float | None:
-    """Return the smallest true rate of which so many repetitions would say, nine times in ten, that it is above alpha.
-
-    None where no count could say so.
-
-    Examples
-    --------
-    >>> round(visible_rate(200, 0.05, 0.01), 2), visible_rate(1, 0.05, 0.01)
-    (0.12, None)
-    """
-    least = int(binom.isf(level, repetitions, alpha)) + 1  # the smallest count with an upper tail at or below level
-    if least > repetitions:
-        return None
-    low, high = alpha, 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if binom.sf(least - 1, repetitions, middle) < _POWER else (low, middle)
-    return high

@@ -15,6 +15,7 @@ from controls.stats.interaction import InteractionTest, interaction_test
 from controls.testing.suite.case import Check, Effect, NearZero, Rejections
 
 ALPHA = 0.05
+BATCH = 100  # samples that are held at once
 Concepts = tuple[int, ...]
 
 
@@ -70,17 +71,21 @@ def agreement(what: str, exact: np.ndarray | float, measured: np.ndarray) -> Eff
     return Effect(what, expected, float(measured.mean()), error, len(differences))
 
 
-def null_checks(
-    what: str, found: InteractionTest, where: np.ndarray | None = None, *, met: bool = False
-) -> list[Check]:
+def null_checks(what: str, found: Sequence[InteractionTest], *, met: bool = False) -> list[Check]:
     """Return the checks of true nulls: how many are rejected at .05, and the mean adjusted R²."""
-    kept = np.ones(len(np.atleast_1d(found.p_value)), dtype=bool) if where is None else where
-    p = np.atleast_1d(found.p_value)[kept]
-    mean = float(np.atleast_1d(found.adjusted)[kept].mean())
+    p, adjusted = (np.concatenate([getattr(part, name) for part in found]) for name in ("p_value", "adjusted"))
     return [
         Rejections(f"{what}: interaction test", rejected(p), len(p), alpha=ALPHA, met=met),
-        NearZero(f"{what}: adjusted R²", mean),
+        NearZero(f"{what}: adjusted R²", float(adjusted.mean())),
     ]
+
+
+def null_tests(
+    layer: Layer, concept_sets: Sequence[Concepts], n: int, rng: np.random.Generator, *, noise: float = 0.0
+) -> list[InteractionTest]:
+    """Return interaction tests of many sets, in batches that take little memory."""
+    batches = [concept_sets[start : start + BATCH] for start in range(0, len(concept_sets), BATCH)]
+    return [interaction_tests(layer, batch, n, rng, draws=19, noise=noise) for batch in batches]
 
 
 def rejected(p: np.ndarray) -> int:

@@ -30,6 +30,7 @@ from controls.testing.suite._layers import (
     estimates,
     interaction_tests,
     null_checks,
+    null_tests,
     rejected,
     samples,
     shuffled,
@@ -48,10 +49,10 @@ def raw_inputs(effort: Effort) -> list[Check]:
     H, concepts, _ = samples(layer, [pair] * effort.pick(300, 2000), 1000, rng)
     found = interaction_test(H, concepts, draws=99, rng=rng)
     X, probabilities = layer.inputs.enumerate(balanced=pair)
-    checks = null_checks("AND of raw inputs", found, met=True)
+    checks = null_checks("AND of raw inputs", [found], met=True)
     for ask in ("and", "xor"):
         exact = partial_r2(X, combine(X, pair, ask), probabilities)[0]
-        shares = np.array([_adjusted(one, combine(one, pair, ask)) for one in H[:100]])
+        shares = np.array([_adjusted(one, combine(one, pair, ask)) for one in H[: effort.repetitions(100, 100)]])
         checks.append(agreement(f"R² of {ask.upper()} by a linear readout", exact, shares))
     repetitions = effort.pick(8, 30)
     problems = [layer.sample(1000, rng, concepts=pair, balanced=True) for _ in range(repetitions)]
@@ -78,16 +79,16 @@ def quadratic_budget(effort: Effort) -> list[Check]:
         T = np.stack([combine(X, places, "product") for places in triples], axis=1)
         unread = partial_r2(world.layer.hidden(X), T, probabilities, X)
         checks.append(Bound(f"d={d}: largest of {len(triples)} triples", "at most", 1e-18, float(unread.max())))
-        repeated = pairs * effort.pick(1, 4)
+        repeated = pairs * effort.repetitions(1, 4)
         shares = estimates(world.layer, repeated, 2000, rng)
         what = f"d={d}: adjusted R² of pairs at n=2000"
         if world.budget == 1:
             checks.append(Exact(what, 1.0, float(shares.mean()), 1e-9))
         else:
-            checks.append(agreement(what, np.tile(exact, effort.pick(1, 4)), shares))
-    several = (triples * 5)[: effort.pick(120, 600)]
+            checks.append(agreement(what, np.tile(exact, effort.repetitions(1, 4)), shares))
+    several = (triples * 6)[: effort.pick(120, 720)]
     return checks + null_checks(
-        "triples at d=18", interaction_tests(QuadraticLayer(10, 18).layer, several, 1000, rng), met=True
+        "triples at d=18", null_tests(QuadraticLayer(10, 18).layer, several, 1000, rng), met=True
     )
 
 
@@ -97,14 +98,15 @@ def sparse_and(effort: Effort) -> list[Check]:
     world = SparseAnd(32, 64, p=float(np.sqrt(np.log(2) / 64)), inputs=Bernoulli(32, 2 / 32))
     pairs = _picked(list(combinations(range(32), 2)), effort.pick(80, 300), rng)
     common = np.array([world.n_common[pair] for pair in pairs])
-    found = interaction_tests(world.layer, pairs, effort.pick(1000, 2000), rng, draws=effort.pick(99, 199))
+    found = interaction_tests(world.layer, pairs, effort.pick(1000, 2000), rng, draws=39)
     exact = np.array([world.truth.partial_r2(pair, balanced=True) for pair in pairs])
     unseen, p, shares = common == 0, np.asarray(found.p_value), np.asarray(found.adjusted)
     large = [pair for pair, count in zip(pairs, common, strict=True) if count][: effort.pick(6, 20)]
     truth = np.array([world.truth.partial_r2(pair, balanced=True) for pair in large])
     read = estimates(world.layer, large, effort.pick(16_000, 32_000), rng)
+    apart = [pair for pair, count in zip(pairs, common, strict=True) if not count] * effort.pick(2, 4)
     return [
-        *null_checks("pairs without a common neuron", found, unseen),
+        *null_checks("pairs without a common neuron", null_tests(world.layer, apart, 1000, rng)),
         Bound("largest exact R² of a pair without one", "at most", 1e-18, float(exact[unseen].max())),
         Bound("smallest exact R² of a pair with one", "at least", 0.05, float(exact[~unseen].min())),
         Seen("pairs with a common neuron", rejected(p[~unseen]), int((~unseen).sum()), rate=0.5),
@@ -121,7 +123,7 @@ def sparse_readoffs(effort: Effort) -> list[Check]:
         row[list(active)] = 1
     checks: list[Check] = []
     for d in (64, 256, 1024):
-        worlds = [SparseAnd(8, d, seed=seed) for seed in range(effort.pick(1000, 5000))]
+        worlds = [SparseAnd(8, d, seed=seed) for seed in effort.seeds(1000, 5000)]
         common = np.array([world.n_common[0, 1] for world in worlds])
         values = np.array([world.read(X, [(0, 1)])[:, 0] for world in worlds]) - combine(X, (0, 1), "and")
         for case, errors in zip(cases, values[common > 0].T, strict=True):
@@ -137,17 +139,17 @@ def targeted_and(effort: Effort) -> list[Check]:
     rng = effort.stream("targeted AND")
     targets = tuple(_picked(list(combinations(range(24), 2)), 15, rng))
     world = TargetedAnd(24, targets, q=0.2)
-    noise, repetitions = 0.05, effort.pick(2, 8)
+    noise, repetitions = 0.05, effort.repetitions(2, 8)
     exact = np.array([world.truth.partial_r2(pair, balanced=True, noise=noise) for pair in targets])
     of_targets = interaction_tests(world.layer, targets * repetitions, 1000, rng, noise=noise)
-    omitted = _picked(list(world.omitted), effort.pick(120, 261), rng) * effort.pick(1, 2)
+    omitted = _picked(list(world.omitted), effort.pick(120, 261), rng) * effort.pick(1, 3)
     problems = [
         world.sample(1000, rng, concepts=pair, balanced=True, noise=noise) for pair in omitted[: effort.pick(8, 30)]
     ]
     return [
         agreement("R² of targets", np.tile(exact, repetitions), np.asarray(of_targets.adjusted)),
         Seen("targets: interaction test", rejected(np.asarray(of_targets.p_value)), 15 * repetitions, rate=0.5),
-        *null_checks("omitted pairs", interaction_tests(world.layer, omitted, 1000, rng, noise=noise)),
+        *null_checks("omitted pairs", null_tests(world.layer, omitted, 1000, rng, noise=noise)),
         Seen("naive: AND of omitted pairs against ShuffleLabels", shuffled(problems), len(problems), rate=ALPHA),
     ]
 
@@ -158,11 +160,10 @@ def odd_parity(effort: Effort) -> list[Check]:
     triples, fours = (list(combinations(range(12), size)) for size in (3, 4))
     checks: list[Check] = []
     for d in effort.pick((64,), (64, 128)):
-        sets = _picked(triples * 2, effort.pick(100, 400), rng)
-        found = interaction_tests(OddParity(12, d).layer, sets, 1000, rng)
-        checks += null_checks(f"parity of three, d={d}", found)
+        sets = _picked(triples * 5, effort.pick(100, 1100), rng)
+        checks += null_checks(f"parity of three, d={d}", null_tests(OddParity(12, d).layer, sets, 500, rng))
     layer = OddParity(12, 64).layer
-    chosen = _picked(fours, effort.pick(20, 100), rng)
+    chosen = _picked(fours, effort.repetitions(20, 100), rng)
     exact = np.array([layer.truth.partial_r2(places, lower=True) for places in chosen])
     return [
         *checks,
@@ -176,7 +177,7 @@ def type_saturation(effort: Effort) -> list[Check]:
     rng, checks = effort.stream("type saturation"), []
     for d in (16, 64, 128, 256, 300):
         world = RandomTypes(d=d)
-        shares = world.r2(rng.integers(2, size=(world.n_types, effort.pick(200, 1000))))
+        shares = world.r2(rng.integers(2, size=(world.n_types, effort.repetitions(200, 1000))))
         what = f"d={d}: R² of random labels = r/(N − 1), r={world.rank}"
         if world.rank == world.n_types - 1:
             checks.append(Exact(what, world.control_r2, float(shares.mean()), 1e-9))
@@ -195,11 +196,11 @@ def type_saturation(effort: Effort) -> list[Check]:
 
 def unbalanced_cells(effort: Effort) -> list[Check]:
     """A permutation test of an interaction keeps its level in balanced cells only, and rare concepts are flagged."""
-    rng, repetitions = effort.stream("unbalanced cells"), effort.pick(60, 400)
+    rng, repetitions = effort.stream("unbalanced cells"), effort.pick(60, 600)
     raw = Layer(np.eye(10), activation="identity", inputs=Bernoulli(10, 0.1))
-    problems = (raw.sample(300, rng, ask="product") for _ in range(repetitions))
-    naive = shuffled(problems, scoring="r2")
-    checks: list[Check] = [Seen("naive: product of rare raw inputs against ShuffleLabels", naive, repetitions)]
+    few = effort.pick(60, 200)
+    naive = shuffled((raw.sample(300, rng, ask="product") for _ in range(few)), scoring="r2")
+    checks: list[Check] = [Seen("naive: product of rare raw inputs against ShuffleLabels", naive, few)]
     for q, balanced in ((0.1, False), (0.1, True), (0.5, False)):
         layer = _neighbours(q).layer
         H, concepts, X = samples(layer, [(0, 1)] * repetitions, 2000, rng, balanced=balanced)

@@ -49,8 +49,7 @@ THEMES = (
         "coverage",
         "Coverage of the interval of the selectivity",
         "The truth has a closed form (`controls.ground_truth.GaussianDocuments`). 30 documents have lognormal "
-        "sizes of log-scale spread 1 (coverage must not be below .93), 200 have spread .5 (.95). Intervals of R² are "
-        "known to be too narrow where nothing can be read (docs/concepts.md), and that one misses. "
+        "sizes of log-scale spread 1 (coverage must not be below .93), 200 have spread .5 (.95). "
         '`target="fitted"` speaks of these fitted models on new units, `target="expected"` of the procedure at '
         "this sample size on new data, whose spread over samples it has to cover.",
     ),

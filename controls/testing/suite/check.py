@@ -19,6 +19,23 @@ class Check(ABC):
         """Return whether what was measured does not contradict what was expected, by tests at this level."""
 
     @property
+    def doubtful(self) -> bool:
+        """Whether a second, larger run is to decide: see :class:`~controls.testing.suite.case.Effort`."""
+        return False
+
+    def second(self, again: Any) -> Check:
+        """Return what the same check of the second run says, in the place of this doubtful one."""
+        return again
+
+    def visible(self, level: float) -> float | None:
+        """Return the nearest true rate that would fail four times in five; None where there is none, or no rate."""
+        return None
+
+    def too_few(self, level: float) -> bool:
+        """Return whether a true rate five points beyond what is allowed would fail less often than that."""
+        return False
+
+    @property
     @abstractmethod
     def expected_words(self) -> str:
         """What is right, for a table."""
@@ -40,5 +57,7 @@ class Check(ABC):
             **self.numbers(),
             "expected_words": self.expected_words,
             "measured_words": self.measured_words,
+            "visible": self.visible(level),
+            "too_few": self.too_few(level),
             "passed": bool(self.passed(level)),
         }

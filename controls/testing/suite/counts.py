@@ -8,8 +8,11 @@ from typing import Any, ClassVar, final
 
 from controls.core.errors import InputError
 from controls.core.validate import real_number, whole_number
-from controls.stats.pvalue import clopper_pearson
+from controls.stats.pvalue import clopper_pearson, visible_rate
 from controls.testing.suite.check import Check
+
+POWER = 0.8  # with which a rate that is called visible would fail
+POINTS = 0.05  # a rate so far beyond what is allowed must be visible, or repetitions are called too few
 
 
 class Count(Check):
@@ -97,10 +100,50 @@ class Rejections(Count):
         """The rule."""
         return f"{'=' if self.met else '≤'} {self.alpha:g}"
 
+    def visible(self, level: float) -> float | None:
+        """Return the smallest true rate of false alarms that would fail four times in five; None where none would."""
+        return visible_rate(self.repetitions, self.alpha, level / 2 if self.met else level, POWER)
+
+    def too_few(self, level: float) -> bool:
+        """Return whether false alarms five points above alpha would be missed more often than one time in five."""
+        seen = self.visible(level)
+        return seen is None or seen > self.alpha + POINTS
+
     def passed(self, level: float) -> bool:
         """Return whether the count does not contradict the level of the test."""
         if self.met:
             return min(self._p("greater"), self._p("less")) >= level / 2
+        return self._p("greater") >= level
+
+
+@final
+@dataclass(frozen=True)
+class Ceiling(Count):
+    """A rate that theory says is at most ``bound``: not surely above it.
+
+    Examples
+    --------
+    >>> Ceiling("power", 30, 100, 0.6).passed(0.01), Ceiling("power", 90, 100, 0.6).passed(0.01)
+    (True, False)
+    """
+
+    what: str
+    count: int
+    repetitions: int
+    bound: float
+
+    @property
+    def held_against(self) -> float:
+        """The bound."""
+        return self.bound
+
+    @property
+    def expected_words(self) -> str:
+        """The rule."""
+        return f"≤ {self.bound:.3f}"
+
+    def passed(self, level: float) -> bool:
+        """Return whether the count is not significantly above the bound."""
         return self._p("greater") >= level
 
 
@@ -160,6 +203,16 @@ class Coverage(Count):
     def expected_words(self) -> str:
         """The rule."""
         return f"≥ {self.rate:g}"
+
+    def visible(self, level: float) -> float | None:
+        """Return the largest true coverage that would fail four times in five; None where none would."""
+        missed = visible_rate(self.repetitions, 1 - self.rate, level, POWER)
+        return None if missed is None else 1 - missed
+
+    def too_few(self, level: float) -> bool:
+        """Return whether coverage five points below the rate would be missed more often than one time in five."""
+        seen = self.visible(level)
+        return seen is None or seen < self.rate - POINTS
 
     def passed(self, level: float) -> bool:
         """Return whether the count is not significantly below the rate."""

@@ -54,7 +54,8 @@ def effect(what: str, expected: float, values: Sequence[float] | np.ndarray) -> 
 def rare_feature(effort: Effort) -> list[Check]:
     """2% of 4000 rows are moved by delta; a difference of means is fitted to half of them."""
     checks: list[Check] = []
-    for delta, repetitions in ((0.0, effort.pick(80, 600)), (1.0, effort.pick(16, 100)), (2.0, effort.pick(8, 50))):
+    for delta, short, full in ((0.0, 80, 600), (1.0, 16, 100), (2.0, 8, 50)):
+        repetitions = effort.repetitions(short, full)
         world = PlantedDirection(delta, rate=0.02)
         results = [
             _shuffled(world.sample(4000, effort.stream("rare feature", str(delta), number)), MeanDifferenceProbe())
@@ -71,7 +72,7 @@ def rare_feature(effort: Effort) -> list[Check]:
 def _nothing(effort: Effort) -> NearZero:
     """The AUC of nothing, over more repetitions than there is time for controls."""
     found = []
-    for number in range(effort.pick(300, 1000)):
+    for number in range(effort.repetitions(300, 1000)):
         rng = effort.stream("rare feature", "nothing", number)
         problem = PlantedDirection(0.0, rate=0.02).sample(4000, rng)
         fitted = MeanDifferenceProbe().fit(problem.take(np.arange(2000)), rng)
@@ -103,7 +104,7 @@ def _word(verdict: object) -> str:
 def superposed(effort: Effort) -> list[Check]:
     """More features than dimensions: R² and cross-talk of linear readouts, beside the AUC of the same probes."""
     checks: list[Check] = []
-    repetitions, n = effort.pick(8, 40), 8000
+    repetitions, n = effort.repetitions(8, 40), 8000
     for m, d in ((64, 32), (200, 50)):
         directions = random_directions(m, d, effort.stream("superposed", m, d))
         world = PlantedDictionary(directions, SparseFeatures(m))
@@ -139,7 +140,7 @@ def probe_or_steer(effort: Effort) -> list[Check]:
     """Eight directions at cosine .6: which to read with, and which to steer with."""
     on_or_off = SparseFeatures(8, 0.5, 1.0, 1.0)
     world = PlantedDictionary(overlapping_directions(8, 0.6), on_or_off)
-    truth, repetitions = world.truth, effort.pick(20, 100)
+    truth, repetitions = world.truth, effort.repetitions(20, 100)
     f, p = truth.directions[0], truth.probe_directions[0]
     fits = [_directions(world, effort.stream("probe or steer", number)) for number in range(repetitions)]
     steered = [_leak(truth, means) for _, means, _ in fits]
@@ -173,7 +174,7 @@ def _correlated(effort: Effort) -> list[Check]:
     """Features that go together: steering with their mean differences leaks their correlation."""
     phi = 0.313
     world = PlantedDictionary(overlapping_directions(8, 0.6), CorrelatedFeatures(8, phi))
-    fits = [_directions(world, effort.stream("probe or steer", "phi", k)) for k in range(effort.pick(10, 50))]
+    fits = [_directions(world, effort.stream("probe or steer", "phi", k)) for k in range(effort.repetitions(10, 50))]
     along = world.truth.r2_along(fits[0][0], 0)
     leaks = [_leak(world.truth, means) for _, means, _ in fits]
     return [
@@ -192,7 +193,7 @@ def _noisy(effort: Effort) -> list[Check]:
         cosine = float(best @ target / np.linalg.norm(best) / np.linalg.norm(target))
         checks.append(Exact(f"noise {noise:g}: cosine of the best probe and the {name} direction", 1.0, cosine, 1e-3))
     world = PlantedDictionary(directions, law, 0.5)
-    fits = [_directions(world, effort.stream("probe or steer", "noise", k)) for k in range(effort.pick(10, 50))]
+    fits = [_directions(world, effort.stream("probe or steer", "noise", k)) for k in range(effort.repetitions(10, 50))]
     expected = _leak(world.truth, world.truth.probe_directions[0])
     leaks = [_leak(world.truth, fit[0]) for fit in fits]
     return [*checks, effect("noise 0.5: leak, steering with a fitted probe", expected, leaks)]

@@ -101,12 +101,12 @@ def without_one(effort: Effort) -> list[Check]:
     def alarm(draws: int, seed: int) -> bool:
         return _p(_rows(_FREE, "plus one", seed), seed, draws=draws) <= ALPHA
 
-    repetitions = effort.pick(120, 400)
+    faults, repetitions = effort.pick(120, 200), effort.pick(120, 600)
     with patch("controls.runner.compare.p_values", wrong):
-        faulty = _count(partial(alarm, 4), repetitions)
+        faulty = _count(partial(alarm, 4), faults)
     sound = _count(partial(alarm, 19), repetitions)
     return [
-        Seen("p = exceedances / draws", faulty, repetitions),
+        Seen("p = exceedances / draws", faulty, faults),
         Rejections("p = (1 + exceedances) / (1 + draws), 19 draws", sound, repetitions, met=True),
     ]
 
@@ -120,9 +120,9 @@ def ignores_groups(effort: Effort) -> list[Check]:
     def alarm(control: Control, seed: int) -> bool:
         return _p(_rows(NullDocuments("base_rates"), "groups", seed), seed, control=control) <= ALPHA
 
-    repetitions, within = effort.pick(60, 400), ShuffleLabels(within="document")
+    faults, repetitions, within = effort.pick(60, 100), effort.pick(60, 600), ShuffleLabels(within="document")
     return [
-        Seen("draws ignore the documents", _count(partial(alarm, LeavesOrbit()), repetitions), repetitions),
+        Seen("draws ignore the documents", _count(partial(alarm, LeavesOrbit()), faults), faults),
         Rejections("ShuffleLabels(within=...)", _count(partial(alarm, within), repetitions), repetitions, met=True),
         Verdict("check_control, draws ignore the documents", "caught", _kit(check_control, LeavesOrbit(), "not among")),
         Verdict("check_control, ShuffleLabels(within=...)", "passes", _kit(check_control, within)),
@@ -153,11 +153,11 @@ def scaled_with_labels(effort: Effort) -> list[Check]:
         if outside:
             scaled = problem.with_activations(problem.X * label_scales(problem.X, problem.label_codes))
             return _p(scaled, seed, trainer=MeanDifferenceProbe()) <= ALPHA
-        return _p(problem, seed, trainer=scale_then_fit) <= ALPHA
+        return _p(problem, seed, trainer=scale_then_fit, cv=2) <= ALPHA
 
-    repetitions = effort.pick(40, 300)
+    faults, repetitions = effort.pick(40, 100), effort.pick(40, 600)
     return [
-        Seen("scaled once, with all labels", _count(partial(alarm, True), repetitions), repetitions),
+        Seen("scaled once, with all labels", _count(partial(alarm, True), faults), faults),
         Rejections("scaled inside every fit", _count(partial(alarm, False), repetitions), repetitions, met=True),
     ]
 
@@ -176,9 +176,9 @@ def leaks(effort: Effort) -> list[Check]:
         error = drawn.std(ddof=1) / np.sqrt(len(drawn))
         return bool(drawn.mean() - 0.5 > 1.734 * error)  # t with 18 degrees of freedom, level .05
 
-    repetitions, sound = effort.pick(60, 300), ShuffleLabels()
+    faults, repetitions, sound = effort.pick(60, 100), effort.pick(60, 600), ShuffleLabels()
     return [
-        Seen("half of the labels stay", _count(partial(above_chance, LeaksLabels()), repetitions), repetitions),
+        Seen("half of the labels stay", _count(partial(above_chance, LeaksLabels()), faults), faults),
         Rejections("ShuffleLabels()", _count(partial(above_chance, sound), repetitions), repetitions),
         Verdict(
             "check_control, half of the labels stay", "caught", _kit(check_control, LeaksLabels(), "claims to destroy")
@@ -199,11 +199,11 @@ def shared_seed(effort: Effort) -> list[Check]:
     def alarm(seed: int) -> bool:
         return _p(_rows(_FREE, "seed", seed), seed) <= ALPHA
 
-    repetitions = effort.pick(60, 400)
+    faults, repetitions = effort.pick(60, 200), effort.pick(60, 600)
     with patch("controls.runner.draws.stream", one_stream):
-        faulty = _count(alarm, repetitions)
+        faulty = _count(alarm, faults)
     return [
-        Seen("one stream for all draws", faulty, repetitions),
+        Seen("one stream for all draws", faulty, faults),
         Rejections("a stream for each draw", _count(alarm, repetitions), repetitions, met=True),
         Verdict("check_control, one draw whatever the stream", "caught", _kit(check_control, IgnoresStream())),
     ]
@@ -239,14 +239,14 @@ def warm_start(effort: Effort) -> list[Check]:
     def alarm(warm: bool, seed: int) -> bool:
         problem = _rows(_FREE, "warm", seed)
         full = Descent(steps=50).fit(problem, stream(0)).weights if warm else ()
-        return _p(problem, seed, trainer=Descent(tuple(full))) <= ALPHA
+        return _p(problem, seed, trainer=Descent(tuple(full)), cv=2) <= ALPHA
 
     def symmetric(seed: int) -> bool:
-        return _p(_rows(_FREE, "warm", seed), seed, trainer=LeastSquares(fault)) <= ALPHA
+        return _p(_rows(_FREE, "warm", seed), seed, trainer=LeastSquares(fault), cv=2) <= ALPHA
 
-    repetitions, fault = effort.pick(40, 300), "starts from all rows"
+    faults, repetitions, fault = effort.pick(40, 100), effort.pick(40, 600), "starts from all rows"
     return [
-        Seen("starts from a fit to all rows", _count(partial(alarm, True), repetitions), repetitions),
+        Seen("starts from a fit to all rows", _count(partial(alarm, True), faults), faults),
         Rejections("starts from zero", _count(partial(alarm, False), repetitions), repetitions, met=True),
         Rejections("draws start from all rows too", _count(symmetric, repetitions), repetitions, met=True),
         Verdict("check_trainer, draws start so too", "caught", _kit(check_trainer, LeastSquares(fault), "held-out")),

@@ -53,7 +53,7 @@ def _apart(effort: Effort, seed: int, n: int) -> Problem:
 def _alarms(effort: Effort, maker: InteractionLabels, n: int) -> tuple[int, int, float]:
     """Return false alarms, how many times it could be asked, and the mean selectivity."""
     effects, alarms = [], 0
-    for seed in range(effort.pick(60, 200)):
+    for seed in range(effort.repetitions(60, 600)):
         problem = _apart(effort, seed, n)
         if min(maker.cells(problem).values()) < 1:
             continue
@@ -68,7 +68,7 @@ def _alarms(effort: Effort, maker: InteractionLabels, n: int) -> tuple[int, int,
 
 def interaction_labels(effort: Effort) -> list[Check]:
     """Count false alarms with and without balanced cells, and read exact shares of a quadratic layer."""
-    balanced, asked, effect = _alarms(effort, InteractionLabels(PAIR, balance=True), 40_000)
+    balanced, asked, effect = _alarms(effort, InteractionLabels(PAIR, balance=True), 20_000)
     naive, asked_naively, _ = _alarms(effort, InteractionLabels(PAIR), 300)
     return [
         Rejections("p of a true null, balanced cells", balanced, asked),
@@ -84,7 +84,7 @@ def _share(effort: Effort, d: int) -> Check:
     Held-out R² of p coefficients fitted to n rows is 1 - (1 - share)(1 + p/n), and -p/n of shuffled labels.
     """
     n, found = 8000, []
-    for seed in range(effort.pick(8, 40)):
+    for seed in effort.seeds(8, 40):
         rng = effort.stream("interaction-labels", "quadratic", d, seed)
         layer = QuadraticLayer(m=10, d=d, seed=seed).layer
         i, j = list(combinations(range(10), 2))[int(rng.integers(45))]
@@ -104,7 +104,7 @@ def _share(effort: Effort, d: int) -> Check:
 
 def quadratic_probe(effort: Effort) -> list[Check]:
     """Ask for a product that no layer computed, with a probe that computes it."""
-    repetitions = effort.pick(5, 15)
+    repetitions = effort.repetitions(5, 15)
     trainer = make_pipeline(PolynomialFeatures(2), Ridge(1e-3))
     fooled = holds = 0
     differences = []

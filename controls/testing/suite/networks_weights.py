@@ -65,7 +65,7 @@ def _refit_checks(name: str, words: str, own: np.ndarray, drawn: np.ndarray) -> 
 def sizes(effort: Effort) -> list[Check]:
     """Count how often networks that learned nothing rank among the top 5% of their redraws."""
     checks: list[Check] = []
-    repetitions = effort.pick(200, 1000)
+    repetitions = effort.repetitions(200, 1000)
     for ensemble, bias in (("normal", 0.0), ("sparse 0/1", -1.0)):
         rng = effort.stream("networks-sizes", ensemble)
         top = {law: np.zeros(repetitions) for law in LAWS}
@@ -101,7 +101,7 @@ def _mean_shares(stack: np.ndarray, bias: float) -> np.ndarray:
 
 def generic(effort: Effort) -> list[Check]:
     """Draw wide networks from the law of their control, many times."""
-    repetitions, draws = effort.pick(30, 200), 19
+    repetitions, draws = effort.repetitions(30, 600), 19
     differences, rejected, own = [], 0, []
     for repetition in range(repetitions):
         rng = effort.stream("networks-generic", repetition)
@@ -124,7 +124,7 @@ def co_adapted(effort: Effort) -> list[Check]:
     for name in ("A", "B", "C", "D"):
         found = zoo.network(name, effort.short)
         own = float(found.contrasts(found.pairs).diagonal().mean())
-        count = effort.pick(39, 199)
+        count = effort.repetitions(39, 199)
         rng = effort.stream("networks-readout", name)
         first = np.array([_own_contrast(_redrawn_first(found, rng)) for _ in range(count)])
         directions = found.directions(found.pairs)
@@ -174,7 +174,7 @@ def placebo(effort: Effort) -> list[Check]:
         if expected == "generic" and verdict in ("EQUIVALENT", "NEGLIGIBLE"):
             verdict = "generic"
         checks.append(Verdict(f"{name}: other pairs in their place", expected, str(verdict)))
-    repetitions, rejected, differences = effort.pick(200, 1000), 0, []
+    repetitions, rejected, differences = effort.repetitions(200, 1000), 0, []
     for repetition in range(repetitions):
         rng = effort.stream("networks-placebo", "drawn", repetition)
         own = zoo.shares(zoo.drawn(12, "placebo", repetition))

@@ -21,7 +21,7 @@ from controls.ground_truth.documents import NullDocuments
 from controls.probes import RidgeProbe
 from controls.testing.suite.case import Case, Check, Effort, Rejections, Seen, Shown
 
-DRAWS = 99  # alpha (draws + 1) is whole at .05 and .01
+DRAWS = 19  # alpha (draws + 1) is whole at .05
 Repetition = Callable[[int], tuple[float, float]]  # number of the repetition: (p of the naive practice, p of ours)
 
 
@@ -46,7 +46,7 @@ class Pitfall:
 
 def count(pitfall: Pitfall, effort: Effort) -> list[Check]:
     """Return the false alarms of the naive practice and of ours."""
-    repetitions = effort.pick(60, 500)
+    repetitions = effort.pick(60, 600)
     p = np.array([pitfall.run(seed) for seed in range(repetitions)])
     naive, ours = (int(n) for n in (p <= pitfall.alpha + 1e-12).sum(axis=0))
     unseen = pitfall.faint == "always" or (pitfall.faint == "short" and effort.short)

@@ -69,7 +69,7 @@ def gaussian_layer(effort: Effort) -> list[Check]:
     kinds = list(product(("sign", "stein"), ("and", "xor")))
     checks: list[Check] = []
     for d in WIDTHS:
-        worlds = (GaussianLayer(60, d, seed=seed) for seed in range(effort.pick(40, 200)))
+        worlds = (GaussianLayer(60, d, seed=seed) for seed in effort.seeds(40, 200))
         z = np.concatenate([_standardised(world, inputs, kinds) for world in worlds])
         for k, (method, ask) in enumerate(kinds):
             name = f"{method} readoff of {ask.upper()}, d={d}"
@@ -97,7 +97,7 @@ def _standardised(world: GaussianLayer, inputs: dict[str, np.ndarray], kinds: Se
 def _other_compositeness(effort: Effort) -> list[Check]:
     """A readoff made for three active inputs, where two or five are: zeros stay, the one becomes K(s)/K(3)."""
     checks: list[Check] = []
-    worlds = [GaussianLayer(60, 1024, seed=seed) for seed in range(effort.pick(40, 200))]
+    worlds = [GaussianLayer(60, 1024, seed=seed) for seed in effort.seeds(40, 200)]
     for s in (2, 5):
         X = _group_inputs(tuple(range(s)))
         ones = np.concatenate([_own(world.read(X, PAIRS))[0] for world in worlds])
@@ -111,7 +111,7 @@ def superposed_inputs(effort: Effort) -> list[Check]:
     rng, checks = effort.stream("superposed inputs"), []
     for d0 in (64, 128, 256):
         ratios = []
-        for seed in range(effort.pick(15, 100)):
+        for seed in effort.seeds(15, 100):
             world = SuperposedAnd(200, d0, 60, 3, p=0.05, seed=seed)
             X = world.layer.inputs.sample(20, rng)
             noise = world.layer.embedded(X) @ world.layer.weights.T - X @ world.receptive.T
@@ -131,7 +131,7 @@ def _bias(what: str, make: partial, case: str, effort: Effort) -> Effect:
     """Return readoffs' mean error over worlds beside the law's mean over the same worlds."""
     rng, which = effort.stream(what), np.repeat(np.arange(len(PAIRS)), 20)
     predicted, found = [], []
-    for seed in range(effort.pick(12, 100)):
+    for seed in effort.seeds(12, 100):
         world = make(seed=seed)
         X = _rows_of_case(world.m, world.s, case, np.array(PAIRS)[which], rng)
         errors = world.read(X, PAIRS)[np.arange(len(X)), which] - (case == "11")
@@ -159,7 +159,7 @@ def superposed_gaussian(effort: Effort) -> list[Check]:
         X = np.pad(X, ((0, 0), (0, m - X.shape[1])))
         for ask in ("and", "xor"):
             squares, centres, errors = [], [], []
-            for seed in range(effort.pick(20, 150)):
+            for seed in effort.seeds(20, 150):
                 world = SuperposedGaussian(m, 96, d, 3, seed)
                 mean, sd = (_own(part) for part in world.law(X, PAIRS, ask=ask))
                 read = _own(world.read(X, PAIRS, ask=ask))
@@ -178,7 +178,7 @@ def error_correction(effort: Effort) -> list[Check]:
     checks: list[Check] = []
     for d0 in (64, 128, 256):
         inside, shares, before, after = 0.0, [], [], []
-        for seed in range(effort.pick(10, 60)):
+        for seed in effort.seeds(10, 60):
             world = ErrorCorrection(512, d0, 3, seed)
             X = world.layer.inputs.sample(50, effort.stream("error correction", d0, seed))
             interference, off = world.interference(X), world.corrected(X) - X
@@ -199,7 +199,7 @@ def circuits(effort: Effort) -> list[Check]:
     """Circuits that share layers: exact law of interference after one layer, measured errors after more."""
     checks: list[Check] = []
     for d in (150, 600, 2400):
-        found = [_first_layer(d, seed) for seed in range(effort.pick(20, 250))]
+        found = [_first_layer(d, seed) for seed in effort.seeds(20, 250)]
         centre, errors, variance, squares = np.array(found).T
         for what, law, values in (("error", centre, errors), ("squared deviation", variance, squares)):
             checks.append(agreement(f"d={d}, one layer: {what}", law, values))

@@ -40,10 +40,9 @@ def skip_bigrams(effort: Effort) -> list[Check]:
     from sklearn.metrics import roc_auc_score
 
     checks: list[Check] = []
-    repetitions = effort.pick(20, 100)
     for n_bigrams in (64, 256, 1024):
         squares, signals, areas = [], [], {"random": [], "svd": []}
-        for seed in range(repetitions):
+        for seed in effort.seeds(20, 100):
             rng = effort.stream("skip-bigrams", n_bigrams, seed)
             for projection, found in areas.items():
                 head = SkipBigrams(256, 128, 32, n_bigrams=n_bigrams, projection=projection, seed=seed)

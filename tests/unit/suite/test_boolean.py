@@ -6,13 +6,13 @@ import pytest
 from controls.core.rng import stream
 from controls.ground_truth import Bernoulli, Layer
 from controls.testing.suite import _layers, boolean
-from controls.testing.suite.case import Effort, NearZero, Rejections
+from controls.testing.suite.case import Effort, NearZero, Rejections, checked
 
 LEVEL = 1e-4
 
 
 def missed(case):
-    return [check for check in case.run(Effort(short=True)) if not check.passed(LEVEL)]
+    return [check for check in checked(case.run, Effort(short=True)) if not check.passed(LEVEL)]
 
 
 @pytest.mark.parametrize("case", boolean.CASES, ids=lambda case: case.name)

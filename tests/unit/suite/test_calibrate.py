@@ -18,6 +18,7 @@ from controls.testing.suite.case import (
     Effect,
     Effort,
     Exact,
+    NearZero,
     Power,
     Rejections,
     Shown,
@@ -139,6 +140,54 @@ def test_tests_of_a_run_share_one_level():
     assert many.n_tests == 10
     assert many.level == pytest.approx(0.001)
     assert many.passed
+
+
+def off_by(first, second, effort):
+    """Be off by so many standard errors in the first run and in the second; a count that only the first has."""
+    off = second if effort.second else first
+    return [
+        Effect("R²", 0.4, 0.4 + 0.001 * off, 0.001, effort.repetitions(100, 200)),
+        Effect("other", 0.4, 0.4 + 0.01 * effort.second, 0.001, 100),
+        NearZero("bias", 0.0 if effort.second else 0.02),
+        Rejections("size", 100 if effort.second else 5, 100),
+    ]
+
+
+@pytest.mark.parametrize(("first", "second", "passed"), [(3.4, 0.8, True), (3.4, 3.1, False), (2.9, 9.0, True)])
+def test_an_effect_that_is_off_is_decided_by_a_second_run_alone(monkeypatch, tmp_path, first, second, passed):
+    plant(monkeypatch, Case("twice", "", "", partial(off_by, first, second)))
+    done = call("--json", tmp_path / "a.json", "--jobs", 1)
+    assert (done.exit_code == 0) is passed
+    effect, other, bias, size = json.loads((tmp_path / "a.json").read_text())["cases"][0]["checks"]
+    if first > 3:
+        assert effect["first"] == pytest.approx(first)
+        assert effect["repetitions"] == 800
+        assert f"first run 3.4 s.e. off, this one, of four times as many: {second}" in effect["measured_words"]
+    else:
+        assert effect["first"] is None
+        assert effect["repetitions"] == 200
+    assert other["first"] is None  # passed at first: what the second run has is not looked at
+    assert bias["first"] == 0.02
+    assert bias["passed"]
+    assert size["count"] == 5
+
+
+def test_a_second_run_that_lists_other_checks_is_an_error():
+    def uneven(effort):
+        return [Effect("R²", 0.0, 3.4, 1.0, 9), *([Shown("more", 1.0)] if effort.second else [])]
+
+    assert attempt(THEMES[0], Case("x", "", "", uneven), Effort()).error.startswith("ValueError: zip()")
+
+
+def test_counts_say_what_they_would_have_shown(monkeypatch, tmp_path):
+    plant(monkeypatch, Case("few", "", "", partial(just, Rejections("few", 2, 40))), GOOD)
+    done = call("--json", tmp_path / "a.json", "--docs", tmp_path / "page.md", "--jobs", 1)
+    assert "passed, TOO FEW" in done.stdout
+    assert "TOO FEW to show five points" in done.stdout.replace("\n", " ")
+    few, good = (case["checks"][0] for case in json.loads((tmp_path / "a.json").read_text())["cases"])
+    assert few["too_few"]
+    assert few["visible"] > good["visible"] > 0.1
+    assert f"| {few['visible']:.3f} | passed, TOO FEW |" in (tmp_path / "page.md").read_text()
 
 
 def test_workers_and_their_number_change_nothing():

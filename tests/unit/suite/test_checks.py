@@ -1,14 +1,16 @@
 """Checks of the suite: each can pass and can fail, and its level is what it says."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binom, norm
+from scipy.stats import binom
 
 from controls.core.errors import InputError
 from controls.testing.suite.case import (
     Bound,
+    Ceiling,
     Coverage,
     Effect,
     Effort,
@@ -23,6 +25,7 @@ from controls.testing.suite.case import (
 GOOD_AND_BAD = [
     (Rejections("", 14, 200), Rejections("", 30, 200)),
     (Rejections("", 10, 200, met=True), Rejections("", 0, 200, met=True)),
+    (Ceiling("", 70, 100, 0.6), Ceiling("", 90, 100, 0.6)),
     (Seen("", 30, 200), Seen("", 14, 200)),
     (Coverage("", 465, 500), Coverage("", 430, 500)),
     (Power("", 80, 100, at=1, expected=0.75), Power("", 80, 100, at=1, expected=0.5)),
@@ -54,12 +57,30 @@ def test_a_true_rate_fails_no_more_often_than_the_level_says(level):
     assert 0 < seen <= level
 
 
-def test_an_effect_may_be_off_by_three_errors_or_by_what_the_level_asks_for():
-    assert Effect("", 0.0, 2.99, 1.0, 9).passed(0.01)
-    assert not Effect("", 0.0, 3.01, 1.0, 9).passed(0.01)
-    z = norm.isf(1e-5 / 2)
-    assert Effect("", 0.0, z - 0.01, 1.0, 9).passed(1e-5)
-    assert not Effect("", 0.0, z + 0.01, 1.0, 9).passed(1e-5)
+@pytest.mark.parametrize("level", [0.01, 1e-5])
+def test_an_effect_may_be_off_by_three_errors_whatever_the_level(level):
+    assert Effect("", 0.0, 2.99, 1.0, 9).passed(level)
+    assert not Effect("", 0.0, 3.01, 1.0, 9).passed(level)
+
+
+@pytest.mark.parametrize(("repetitions", "met"), [(500, False), (500, True), (40, False)])
+def test_the_visible_rate_is_the_one_that_fails_four_times_in_five(repetitions, met):
+    check, level, counts = Rejections("", 0, repetitions, met=met), 1e-4, np.arange(repetitions + 1)
+    above = [k for k in counts[counts > 0.05 * repetitions] if not replace(check, count=int(k)).passed(level)]
+    assert binom.pmf(above, repetitions, check.visible(level)).sum() == pytest.approx(0.8, abs=1e-6)
+    coverage = Coverage("", repetitions, repetitions, rate=0.95)
+    below = [k for k in counts[counts < 0.95 * repetitions] if not replace(coverage, count=int(k)).passed(level)]
+    assert binom.pmf(below, repetitions, coverage.visible(level)).sum() == pytest.approx(0.8, abs=1e-6)
+
+
+def test_too_few_repetitions_are_those_that_would_miss_five_points():
+    assert Rejections("", 0, 40).too_few(1e-4)
+    assert Rejections("", 0, 1).too_few(1e-4)
+    assert Rejections("", 0, 1).visible(1e-4) is None
+    assert not Rejections("", 30, 600).too_few(1e-4)
+    assert Coverage("", 150, 150).too_few(1e-4)
+    assert not Coverage("", 570, 600).too_few(1e-4)
+    assert not Seen("", 1, 2).too_few(1e-4)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +130,12 @@ def test_a_short_effort_takes_the_first_and_streams_go_by_key():
     assert Effort().pick(1, 2) == 2
     assert Effort().stream("a", 1).random() == Effort(short=True).stream("a", 1).random()
     assert Effort().stream("a", 1).random() != Effort().stream("a", 2).random()
+
+
+def test_a_second_run_has_other_streams_other_seeds_and_four_times_the_repetitions():
+    first, second = Effort(short=True), Effort(short=True, second=True)
+    assert first.stream("a", 1).random() != second.stream("a", 1).random()
+    assert second.repetitions(5, 9) == 4 * first.repetitions(5, 9) == 20
+    assert second.pick(5, 9) == 5
+    assert not set(first.seeds(5, 9)) & set(second.seeds(5, 9))
+    assert len(second.seeds(5, 9)) == 20
