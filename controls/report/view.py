@@ -225,9 +225,9 @@ def _span(low: float, high: float) -> str:
 
 
 def _figure(value: float) -> str:
-    if value == round(value) and abs(value) < 1e15:
-        return count(int(value))
-    return f"{value:.4g}" if math.isfinite(value) else MISSING
+    if not math.isfinite(value):
+        return MISSING
+    return count(int(value)) if value == round(value) and abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _with_df(error: float, df: float, decimals: int) -> str:

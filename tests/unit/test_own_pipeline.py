@@ -298,3 +298,23 @@ def test_sparse_activations_are_calibrated_without_signals_only():
 def test_an_unknown_control_is_named(small):
     with pytest.raises(KeyError, match="control 'Shuffle' is not known"):
         small["Shuffle"]
+
+
+@pytest.mark.parametrize(("units", "relabelings"), [(6, 20), (8, 70)])
+def test_few_units_have_few_relabelings_which_count_once(units, relabelings):
+    rng = np.random.default_rng(1)
+    text = np.repeat(np.arange(units), 5)
+    problem = ct.Problem(rng.normal(size=(len(text), 3)), text % 2, groups={"text": text}, unit="text")
+    found = run(problem, [ct.ShuffleLabels()], repetitions=150, effects=())
+    assert found.distinct <= relabelings
+    assert found.false_alarms["ShuffleLabels"].repetitions == found.distinct
+    if units == 6:
+        assert found.levels["ShuffleLabels"] == "TOO FEW"
+        assert f"met only {found.distinct} different ones" in str(found).replace("\n ", "")
+
+
+def test_what_an_effect_means_with_fewer_rows_than_features_is_said():
+    rng = np.random.default_rng(0)
+    wide = ct.Problem(rng.normal(size=(40, 90)), rng.integers(0, 2, 40))
+    words = " ".join(str(run(wide, [ct.ShuffleLabels()], repetitions=2, effects=(1.0,))).split())
+    assert "new rows show about 1.5 times as much" in words

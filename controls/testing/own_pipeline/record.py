@@ -98,6 +98,7 @@ class Calibration:
     alpha: float
     draws: int
     repetitions: int
+    distinct: int  # different labels that were planted in them: what rates are out of
     effects: tuple[float, ...]
     null: str  # how labels were redrawn
     signal: str  # what an effect of size 1 is
@@ -142,7 +143,7 @@ class Calibration:
     @cached_property
     def visible(self) -> float | None:
         """The smallest true rate of false alarms that would show, nine times in ten; None where none would."""
-        return visible_rate(self.repetitions, self.alpha, FAMILY_LEVEL / max(1, len(self.controls)), _POWER)
+        return visible_rate(self.distinct, self.alpha, FAMILY_LEVEL / max(1, len(self.controls)), _POWER)
 
     def _level(self, row: CalibrationRow) -> Level:
         if row.p_floor > self.alpha:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 
 from controls.core.errors import InputError, InputTypeError, TrainerError
+from controls.core.key import content_key
 from controls.core.problem import Problem
 from controls.core.result import ClaimVerdict, Result, Verdict
 from controls.core.rng import stream
@@ -62,6 +63,7 @@ class Outcome:
     holds: bool = False
     compared: tuple[tuple[str, Compared], ...] = ()
     failure: str = ""
+    labels: str = ""  # the same exactly where the planted labels are
 
 
 @final
@@ -84,7 +86,8 @@ class Repetition:
         if self.signal is not None:
             directions = "calibrate", number, "directions"  # the same at every size
             problems += [self.signal.planted(labels, effect, stream(seed, *directions)) for effect in self.effects]
-        return tuple(self._outcome(problem, own_seed) for problem in problems)
+        key = content_key(labels)
+        return tuple(replace(self._outcome(problem, own_seed), labels=key) for problem in problems)
 
     def _drawn(self, rng: np.random.Generator) -> np.ndarray:
         for _ in range(_TRIES):
@@ -127,14 +130,15 @@ def counted(done: Done, effects: tuple[float, ...], alpha: float) -> dict[str, A
     names = dict.fromkeys(name for outcomes in done for outcome in outcomes for name, _ in outcome.compared)
     measured = [[outcomes[place] for outcomes in done if not outcomes[place].failure] for place in range(len(effects))]
     return {
+        "distinct": len({outcomes[0].labels for outcomes in done}),
         "metric": next((outcome.metric for outcomes in measured for outcome in outcomes), ""),
         "rows": tuple(
-            _row(name, effect, [dict(outcome.compared).get(name) for outcome in outcomes], alpha)
+            _row(name, effect, outcomes, alpha)
             for name in names
             for effect, outcomes in zip(effects, measured, strict=True)
         ),
         "claims": tuple(
-            (effect, Rate(sum(outcome.holds for outcome in outcomes), len(outcomes)))
+            (effect, _rate([(outcome.labels, outcome.holds) for outcome in outcomes]))
             for effect, outcomes in zip(effects, measured, strict=True)
         ),
         "scores": tuple(
@@ -150,13 +154,26 @@ def counted(done: Done, effects: tuple[float, ...], alpha: float) -> dict[str, A
     }
 
 
-def _row(name: str, effect: float, found: Iterable[Compared | None], alpha: float) -> CalibrationRow:
-    there = [compared for compared in found if compared is not None]
+def _rate(said: Iterable[tuple[str, bool]]) -> Rate:
+    """Return how often something was said, out of distinct labels: labels met again count once, by their own share.
+
+    Few units have few relabelings: the same ones again are no new evidence.
+    """
+    shares: dict[str, list[bool]] = {}
+    for labels, it_was in said:
+        shares.setdefault(labels, []).append(it_was)
+    return Rate(round(sum(sum(each) / len(each) for each in shares.values())), len(shares))
+
+
+def _row(name: str, effect: float, outcomes: Sequence[Outcome], alpha: float) -> CalibrationRow:
+    both = [(outcome.labels, dict(outcome.compared).get(name)) for outcome in outcomes]
+    found = [(labels, compared) for labels, compared in both if compared is not None]
+    there = [compared for _, compared in found]
     values = np.array([compared.selectivity for compared in there])
     values = values[np.isfinite(values)]
 
     def rate(said: Callable[[Compared], bool]) -> Rate:
-        return Rate(sum(map(said, there)), len(there))
+        return _rate((labels, said(compared)) for labels, compared in found)
 
     return CalibrationRow(
         control=name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -97,6 +98,9 @@ def calibrate(
 
     Notes
     -----
+    Labels that were planted before count once: with few units there are few relabelings, rates are out of the
+    different ones, and where these are too few to show anything, the level is said to be TOO FEW.
+
     Time: repetitions × (1 + effects) calls of ``measure``, about 0.05 to 0.5 s each with a batched probe of
     some hundred rows. Memory: one copy of the activations per worker. What redrawn labels do not keep
     (ties to word types, drift, sizes of groups) is looked for and said in ``notes``.
@@ -192,7 +196,13 @@ def _check_problem(settings: Settings, problem: Problem, null: Any, sizes: tuple
 def _signal_words(problem: Problem, sizes: tuple[float, ...]) -> str:
     if not sizes:
         return ""
+    few = (
+        f"; these are for the rows given: with fewer rows ({problem.n}) than features ({problem.d}), new rows show "
+        f"about {math.sqrt(problem.d / problem.n):.1f} times as much"
+        if problem.n < problem.d
+        else ""
+    )
     if problem.target in ("binary", "multiclass"):
         auc = ", ".join(f"{ideal_auc(size):.3f} at {size:g}" for size in sizes)
-        return f"any two classes are so many standard deviations apart (AUC of the best readout if normal: {auc})"
-    return "activations move by so many of their standard deviations per standard deviation of the label"
+        return f"any two classes are so many standard deviations apart (AUC of the best readout if normal: {auc}){few}"
+    return f"activations move by so many of their standard deviations per standard deviation of the label{few}"

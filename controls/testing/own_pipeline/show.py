@@ -112,6 +112,11 @@ def _level_words(record: Calibration, row: CalibrationRow) -> str:
         case Level.CANNOT:
             floor = f"the smallest p that this design can give is {probability(row.p_floor)}, above alpha"
             return f"{row.control}: {level}: {floor}; more draws, or more units, are needed."
+        case Level.FEW if record.distinct < record.repetitions:
+            return (
+                f"{row.control}: {level} relabelings: {count(record.repetitions)} repetitions met only "
+                f"{count(record.distinct)} different ones, {rejected}; more units are needed, or another law in null=."
+            )
         case Level.FEW:
             return f"{row.control}: {level} repetitions to say that the level is kept, {rejected}."
     return f"{said}."
@@ -119,7 +124,8 @@ def _level_words(record: Calibration, row: CalibrationRow) -> str:
 
 def _visible_words(record: Calibration) -> str:
     if record.visible is None:
-        return f"{count(record.repetitions)} repetitions are too few to see any rate of false alarms."
+        what = "repetitions" if record.distinct == record.repetitions else "different relabelings"
+        return f"{count(record.distinct)} {what} are too few to see any rate of false alarms."
     return (
         f"So many repetitions show, nine times in ten, a rate of false alarms of {_share(record.visible)} or more; "
         "smaller excesses go unseen."
