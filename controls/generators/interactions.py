@@ -70,8 +70,8 @@ class InteractionLabels:
     Labels are free of main effects over all rows, so that what a training fold has of them by chance, the test fold
     has the other way round: of true nulls held-out R² is lower than that of shuffled labels, by about 2k/n where k
     main effects can be read (.02 counted for 160 rows, two concepts). With few rows that can look worse than the
-    control where nothing is there. Rows of a unit may share more than concepts do: with a concept that is constant
-    within units, restrict the shuffles as its labels ask for.
+    control where nothing is there. With a concept that is constant within units, no rearrangement of products is
+    exact, and reports say so: ``controls.stats.interaction.interaction_test(..., groups=units)`` is the test then.
     It costs O(n 4^k) time for k concepts.
 
     Examples
@@ -129,7 +129,7 @@ class InteractionLabels:
                 f"nothing is left of the product of {' and '.join(self.names)} beyond what is linear in each: one of "
                 "them is constant, or a combination never occurs; take more rows, or other concepts."
             )
-        remarks = [*self._unevenness(columns, labels), *self._budget(problem)]
+        remarks = [*self._unevenness(columns, labels), *self._shared(problem, columns), *self._budget(problem)]
         if self.balance:
             labels = np.where(labels > 0, 1, -1)
         return problem.with_labels(labels).remarked(*remarks)
@@ -174,6 +174,19 @@ class InteractionLabels:
             remedy = f"InteractionLabels(..., balance=True) keeps {min(counts.values())} rows of each combination"
         words = f"{concepts} {found}: {why} (its square has a coefficient of variation of {spread:.2g}); {remedy}"
         warnings.warn(f"{words}.", ControlsWarning, stacklevel=3)
+        return [Remark(words, withdraws=True)]
+
+    def _shared(self, problem: Problem, columns: list[np.ndarray]) -> list[Remark]:
+        """Remark concepts that whole units have: no rearrangement of the product's rows is exact then."""
+        codes, unit = problem.unit_codes, problem.unit
+        first = np.unique(codes, return_index=True)[1]
+        held = [name for name, c in zip(self.names, columns, strict=True) if (c == c[first][codes]).all()]
+        if unit is None or not held or len(first) == problem.n:
+            return []
+        words = (
+            f"{' and '.join(held)} {'is' if len(held) == 1 else 'are'} constant within {unit}, so that products that "
+            f"rows trade give false alarms; interaction_test(..., groups=) trades what whole {unit}s have"
+        )
         return [Remark(words, withdraws=True)]
 
     def _budget(self, problem: Problem) -> list[Remark]:
