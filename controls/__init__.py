@@ -39,12 +39,15 @@ if TYPE_CHECKING:
     from controls.experiment import sweep as sweep
     from controls.generators.attachment import AttachmentTask as AttachmentTask
     from controls.generators.bursts import RateMatchedLabels as RateMatchedLabels
+    from controls.generators.cascade import Cascade as Cascade
     from controls.generators.inputs import InputBaseline as InputBaseline
     from controls.generators.interactions import InteractionLabels as InteractionLabels
     from controls.generators.labels import FlipSigns as FlipSigns
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
+    from controls.generators.permute import PermuteWeights as PermuteWeights
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
+    from controls.generators.rescale import MatchActivations as MatchActivations
     from controls.generators.sequences import ShiftLabels as ShiftLabels
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
     from controls.generators.weights import Reinitialize as Reinitialize
@@ -88,11 +91,14 @@ _HOME = {
     "plan": "experiment",
     "sweep": "experiment",
     "AttachmentTask": "generators.attachment",
+    "Cascade": "generators.cascade",
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
     "InputBaseline": "generators.inputs",
     "InteractionLabels": "generators.interactions",
+    "MatchActivations": "generators.rescale",
     "MatchSpectrum": "generators.spectrum",
+    "PermuteWeights": "generators.permute",
     "RateMatchedLabels": "generators.bursts",
     "Reinitialize": "generators.weights",
     "ResampleLabels": "generators.random_labels",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from controls.core.control import Control, describe
 from controls.core.errors import ControlsError
 from controls.core.properties import Property
+from controls.generators.weights import Reinitialize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +24,8 @@ _EXAMPLES = {
     "whole": "document",
     "given": "position",
     "site": "layer 0",
+    "after": Reinitialize(),
+    "control": Reinitialize(),
 }  # for parameters without a default
 
 

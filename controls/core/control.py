@@ -57,6 +57,11 @@ class Control(ABC):
         """The control's name: that of its class."""
         return type(self).__name__
 
+    @property
+    def drawn_like(self) -> Control:
+        """The control whose random streams this one draws from: its own, but where several are to share their draws."""
+        return self
+
     @abstractmethod
     def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
         """Return a changed copy of the problem; the problem itself stays as it is."""

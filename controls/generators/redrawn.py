@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
 from controls.core.control import Control, Inference, Level
-from controls.core.errors import CannotControl, InputError
+from controls.core.errors import InputError
 from controls.core.key import NoContent, content_key
 from controls.core.problem import Problem, Source
 from controls.core.properties import Property, SameActivations, SameGroups, SameLabels
 from controls.core.rng import stream
+from controls.generators.proofs import activation_figures, weight_figures
+from controls.models.names import as_patterns
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from controls.models.swap import Swap
     from controls.models.tensors import Tensor
 
     Law = Callable[[Tensor, torch.Generator], torch.Tensor]  # of a tensor in float32: what is written in its place
-
-_SURE = 32  # distinct values, and rows, from which a draw that changes nothing is no accident
-_ROWS = 128  # of activations that are compared
 
 
 class WeightControl(Control):
@@ -40,6 +40,12 @@ class WeightControl(Control):
     level: ClassVar[Level] = "weights"
     include: tuple[str, ...] | None
     exclude: tuple[str, ...]
+
+    def _check_patterns(self) -> None:
+        """Keep include and exclude as tuples."""
+        if self.include is not None:
+            object.__setattr__(self, "include", as_patterns(self.include, "include"))
+        object.__setattr__(self, "exclude", as_patterns(self.exclude, "exclude"))
 
     @property
     def inference(self) -> Inference:
@@ -74,15 +80,18 @@ class WeightControl(Control):
         """The activations that the trained weights gave."""
         return (SameActivations(),)
 
-    def targets(self, tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
-        """Return the tensors that are redrawn."""
+    def targets(self, model: nn.Module, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return those of a model's tensors that are redrawn."""
         from controls.models.tensors import select
 
-        return select(tuple(tensors), self.include, self.exclude)
+        return select(tensors, self.include, self.exclude)
+
+    def prepare(self, source: Source) -> None:
+        """Measure what the draw needs of the trained model, before anything is written."""
 
     @abstractmethod
-    def redraw(self, swap: Swap, source: Source, seed: int) -> dict[str, float]:
-        """Write drawn weights into the model, and return figures that prove what is kept of the trained ones."""
+    def redraw(self, swap: Swap, targets: Sequence[Tensor], source: Source, seed: int) -> dict[str, float]:
+        """Write drawn weights into the targets, and return figures that prove what is kept of the trained ones."""
 
     def check(self, problem: Problem) -> None:
         """Refuse a problem without a model, and parameters that cannot be redrawn."""
@@ -90,7 +99,7 @@ class WeightControl(Control):
 
         model = require_module(self._source(problem).model)
         refuse_packed(model)
-        check_redrawable(self.targets(tensors_of(model)))
+        check_redrawable(self.targets(model, tensors_of(model)))
         self._try(problem)
 
     def _try(self, problem: Problem) -> None:
@@ -108,7 +117,7 @@ class WeightControl(Control):
         else:
             pairs = [(before, after)]
         for old, new in pairs:
-            _activation_figures(old, new)
+            activation_figures(old, new)
 
     def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
         """Return the problem with the activations of the model with redrawn weights."""
@@ -117,7 +126,7 @@ class WeightControl(Control):
         extract = Redrawn(before.base, (*before.steps, (self, seed)))
         activations, figures = extract.run(source.model, source.inputs, shared=problem.site is not None)
         drawn = problem.extracted(Source(source.model, source.inputs, extract), activations)
-        return drawn.proved(figures | _activation_figures(problem.X, drawn.X)) if not drawn.sites else drawn
+        return drawn.proved(figures | activation_figures(problem.X, drawn.X)) if not drawn.sites else drawn
 
     def _source(self, problem: Problem) -> Source:
         if problem.source is None:
@@ -169,15 +178,24 @@ class Redrawn:
             return None
 
     def _extracted(self, model: Any, inputs: Any) -> tuple[Any, dict[str, float]]:
+        with self.swapped(model) as (_, figures):
+            return self.base.extract(model, inputs), figures
+
+    @contextmanager
+    def swapped(self, model: Any) -> Iterator[tuple[Swap, dict[str, float]]]:
+        """Have the drawn weights in a model, with the figures that prove them; afterwards the trained ones are back."""
         from controls.models.swap import Swap
 
+        for control, _ in self.steps:
+            control.prepare(self.base)
         figures: dict[str, float] = {}
+        targets: dict[str, Tensor] = {}
         with Swap(model) as swap:
             for control, seed in self.steps:
-                figures |= control.redraw(swap, self.base, seed)
-            figures |= _weight_figures(swap)
-            activations = self.base.extract(model, inputs)
-        return activations, figures
+                own = control.targets(model, swap.tensors)
+                targets |= {tensor.name: tensor for tensor in own}
+                figures |= control.redraw(swap, own, self.base, seed)
+            yield swap, figures | weight_figures(swap, tuple(targets.values()))
 
 
 def _origin_key(source: Source) -> str:
@@ -188,101 +206,19 @@ def _origin_key(source: Source) -> str:
 
 def redraw_tensors(swap: Swap, targets: Iterable[Tensor], law: Law, seed: int) -> None:
     """Draw each tensor by a law, in float32 (float64 stays), from a stream of its own that its name and seed decide."""
+    for tensor in targets:
+        swap.write(tensor, law(tensor, generator_for(tensor, seed)))
+
+
+def generator_for(tensor: Tensor, seed: int, *key: str) -> torch.Generator:
+    """Return the generator, on the tensor's device, that its name, the seed and a further key decide."""
     import torch
 
-    for tensor in targets:
-        parameter = tensor.parameter
-        generator = torch.Generator(device=parameter.device)
-        generator.manual_seed(int(stream(seed, "weights", tensor.name).integers(2**63)))
-        swap.write(tensor, law(tensor, generator))
+    generator = torch.Generator(device=tensor.parameter.device)
+    generator.manual_seed(int(stream(seed, "weights", tensor.name, *key).integers(2**63)))
+    return generator
 
 
 def as_wide(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor without its gradient, in float32, or float64 where it is."""
     return tensor.detach().float() if tensor.element_size() < 4 else tensor.detach()
-
-
-def _weight_figures(swap: Swap) -> dict[str, float]:
-    """Return what is true of the weights; refuse a draw that is not what it says."""
-    import torch
-
-    changed, equal = swap.changed()
-    for tensor in equal:
-        values = tensor.parameter.detach().flatten()
-        if len(tensor.parameter) > _SURE and len(torch.unique(values[: 1 << 16])) > _SURE:
-            raise CannotControl(
-                f"the redraw of {tensor.name!r} gave back its trained values; a control must not leave them in place."
-            )
-    if not changed:
-        raise CannotControl(
-            "the redraw changed no parameter: all that it targets are constants, such as zeros or ones."
-        )
-    _refuse_twins(swap)
-    return {
-        "tensors redrawn": float(len(changed)),
-        "tensors that the law leaves equal": float(len(equal)),
-        "parameters redrawn": float(sum(tensor.parameter.numel() for tensor in changed)),
-        "other tensors, byte for byte": float(swap.others_untouched()),
-        "tied tensors, still tied": float(sum(len(tensor.names) > 1 for tensor in swap.written)),
-    }
-
-
-def _refuse_twins(swap: Swap) -> None:
-    """Refuse two matrices of one shape that were drawn the same."""
-    from controls.models.swap import fingerprint
-
-    by_shape = defaultdict(list)
-    for tensor in swap.written:
-        if tensor.parameter.ndim >= 2 and tensor.parameter.numel() > _SURE:
-            by_shape[tuple(tensor.parameter.shape)].append(tensor)
-    for shape, alike in by_shape.items():
-        prints: dict[int, str] = {}
-        for tensor in alike if len(alike) > 1 else ():
-            twin = prints.setdefault(fingerprint(tensor.parameter), tensor.name)
-            if twin != tensor.name and bool((tensor.parameter != tensor.parameter.flatten()[0]).any()):
-                raise CannotControl(
-                    f"{twin!r} and {tensor.name!r}, both of shape {shape}, were given the same weights; layers must be "
-                    "redrawn independently of one another."
-                )
-
-
-def _activation_figures(before: Any, after: Any) -> dict[str, float]:
-    """Return how the activations differ; refuse a redraw that leaves them, or only rotates them."""
-    rows = np.unique(np.linspace(0, before.shape[0] - 1, min(_ROWS, before.shape[0])).astype(int))
-    old, new = (np.asarray(array[rows], dtype=np.float64) for array in (before, after))
-    if np.array_equal(old, new):
-        raise CannotControl(
-            "the redrawn weights change no activation at this layer: they come after it; redraw weights before it "
-            "(include=, exclude=), or leave this layer out."
-        )
-    if old.shape == new.shape and len(rows) > 2 and _only_rotated(old, new):
-        raise CannotControl(
-            "the redraw only rotates the activations at this layer, which a probe that may rotate them too cannot "
-            "see: every score would stay; draw the layers independently of one another."
-        )
-    return {
-        "activation norm, drawn over trained": _norm(new) / max(_norm(old), 1e-300),
-        "activation rank, trained": _effective_rank(old),
-        "activation rank, drawn": _effective_rank(new),
-    }
-
-
-def _norm(rows: np.ndarray) -> float:
-    return float(np.sqrt(np.square(rows).sum(axis=1).mean()))
-
-
-def _centred(rows: np.ndarray) -> np.ndarray:
-    return rows - rows.mean(axis=0)
-
-
-def _effective_rank(rows: np.ndarray) -> float:
-    """Return the participation ratio of the variances along principal directions."""
-    gram = _centred(rows) @ _centred(rows).T
-    return float(np.trace(gram) ** 2 / max(np.square(gram).sum(), 1e-300))
-
-
-def _only_rotated(old: np.ndarray, new: np.ndarray) -> bool:
-    """Whether all inner products stay, up to one factor: to one part in a thousand."""
-    grams = [_centred(rows) @ _centred(rows).T for rows in (old, new)]
-    one, other = (gram / max(np.linalg.norm(gram), 1e-300) for gram in grams)
-    return bool(np.linalg.norm(one - other) < 1e-3)

@@ -12,6 +12,7 @@ from controls.core.errors import InputError
 from controls.core.problem import Problem, Source
 from controls.core.rng import stream
 from controls.core.validate import one_of, read_only, whole_number
+from controls.ground_truth.shapes import places
 
 if TYPE_CHECKING:
     import torch
@@ -104,6 +105,9 @@ class SkipBigrams:
 
     def scores(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return the score of each pair of features (first, second), shape (n,)."""
+        first, second = (places(part, name, self.m) for part, name in ((first, "first"), (second, "second")))
+        if len(first) != len(second):
+            raise InputError(f"first and second must be of one length, got {len(first)} and {len(second)}.")
         query, key = self.query_and_key
         return ((self.features @ query.T)[first] * (self.features @ key.T)[second]).sum(axis=1)
 
@@ -146,6 +150,7 @@ class SkipBigrams:
 
     def absent(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return n pairs of features, uniformly among those that are no bigram, shape (n, 2)."""
+        whole_number(n, "n", low=1)
         taken = self.bigrams @ [self.m, 1]  # sorted
         place = rng.integers(self.m**2 - self.n_bigrams, size=n)
         # the k-th number that is not taken: as many more as there are taken ones below it

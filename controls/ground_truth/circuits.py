@@ -14,6 +14,7 @@ from controls.core.problem import Problem, Source
 from controls.core.rng import stream
 from controls.core.validate import whole_number
 from controls.ground_truth.bits import Sparse
+from controls.ground_truth.shapes import shaped
 
 if TYPE_CHECKING:
     import torch
@@ -141,14 +142,15 @@ class CircuitsInSuperposition:
 
     def outputs(self, bits: np.ndarray) -> np.ndarray:
         """Return what the circuits give by themselves, shape (n, n_circuits, width)."""
-        values = np.asarray(bits, dtype=np.float64)
+        values = self._bits(bits)
         for weights in self.small_weights:
             values = np.maximum(np.einsum("nci,cji->ncj", values, weights), 0.0)
         return values
 
     def hidden(self, bits: np.ndarray) -> list[np.ndarray]:
         """Return the layers, each of shape (n, d)."""
-        values, found = np.asarray(bits, dtype=np.float64).reshape(len(bits), -1), []
+        given = self._bits(bits)
+        values, found = given.reshape(len(given), -1), []
         for weights in self.weights:
             values = np.maximum(values @ weights.T, 0.0)
             found.append(values)
@@ -163,7 +165,7 @@ class CircuitsInSuperposition:
 
     def read(self, bits: np.ndarray) -> np.ndarray:
         """Return what the readoffs of all circuits say, shape (n, n_circuits, width)."""
-        return (self.hidden(bits)[-1] @ self._held(self.layers - 1) / self.copies).reshape(bits.shape)
+        return (self.hidden(bits)[-1] @ self._held(self.layers - 1) / self.copies).reshape(self._bits(bits).shape)
 
     def errors(self, bits: np.ndarray) -> np.ndarray:
         """Return what the readoffs err by, shape (n, n_circuits, width)."""
@@ -185,7 +187,8 @@ class CircuitsInSuperposition:
             Exact, for the circuits' weights as they are.
         """
         self._check(circuit)
-        before = np.einsum("ci,cji->cj", np.asarray(bits, dtype=np.float64), self.small_weights[0])
+        row = shaped(bits, "bits", (self.n_circuits, self.width))
+        before = np.einsum("ci,cji->cj", row, self.small_weights[0])
         others = [before[other] for other in np.flatnonzero(before.any(axis=1)) if other != circuit]
         if (self.width + 1) ** (2 * len(others)) > _MOST_OUTCOMES:
             raise InputError(f"bits must have fewer active circuits for an exact law, got {len(others)} others.")
@@ -220,6 +223,9 @@ class CircuitsInSuperposition:
         labels = self.outputs(bits)[:, circuit, output]
         sites = {"input": read, "hidden": self.hidden(bits)[-1]}
         return Problem(sites, labels, source=Source(self.module(), read, hidden_layer)).at("hidden")
+
+    def _bits(self, bits: np.ndarray) -> np.ndarray:
+        return shaped(bits, "bits", ("n", self.n_circuits, self.width))
 
     def _check(self, circuit: int) -> None:
         if whole_number(circuit, "circuit", low=0) >= self.n_circuits:

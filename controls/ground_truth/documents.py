@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from controls.core.errors import InputError
 from controls.core.problem import Problem
-from controls.core.validate import one_of
+from controls.core.validate import one_of, real_number, whole_number
 
 _LABELS = ("document", "base_rates", "type", "autocorrelated", "free")
 
@@ -26,6 +26,14 @@ def document_sizes(n_documents: int, mean_size: float, spread: float, rng: np.ra
     """
     sizes = mean_size * np.exp(spread * rng.standard_normal(n_documents) - spread**2 / 2)
     return np.maximum(2, np.round(sizes)).astype(np.int64)
+
+
+def _check_documents(n_documents: int, size: float, spread: float, d: int, document_effect: float) -> None:
+    whole_number(n_documents, "n_documents", low=2)
+    real_number(size, "size", low=0, high=np.inf)
+    real_number(spread, "spread", low=0, high=np.inf, open_ends=False)
+    whole_number(d, "d", low=1)
+    real_number(document_effect, "document_effect", low=0, high=np.inf, open_ends=False)
 
 
 def _autoregression(lengths: np.ndarray, d: int, rho: float, rng: np.random.Generator) -> np.ndarray:
@@ -80,6 +88,9 @@ class NullDocuments:
 
     def __post_init__(self) -> None:
         one_of(self.labels, "labels", _LABELS)
+        _check_documents(self.n_documents, self.size, self.spread, self.d, self.document_effect)
+        whole_number(self.n_types, "n_types", low=2)
+        real_number(self.rho, "rho", low=-1, high=1)
 
     def sample(self, rng: np.random.Generator, *, unit: str | None = "document") -> Problem:
         """Return a problem with groups document and word."""
@@ -149,6 +160,10 @@ class GaussianDocuments:
     d: int = 10
     effect: float = 1.0
     document_effect: float = 0.7
+
+    def __post_init__(self) -> None:
+        _check_documents(self.n_documents, self.size, self.spread, self.d, self.document_effect)
+        real_number(self.effect, "effect", low=-np.inf, high=np.inf)
 
     def sample(self, rng: np.random.Generator) -> Problem:
         """Return a problem with groups document and word; the document is the unit."""

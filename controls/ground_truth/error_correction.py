@@ -11,9 +11,10 @@ from scipy.special import betaincc
 
 from controls.core.errors import InputError
 from controls.core.rng import stream
-from controls.core.validate import whole_number
+from controls.core.validate import real_number, whole_number
 from controls.ground_truth.bits import Sparse
 from controls.ground_truth.dictionaries import random_directions
+from controls.ground_truth.shapes import shaped
 from controls.ground_truth.superposed import SuperposedLayer, SuperposedWorld
 
 
@@ -66,11 +67,12 @@ class ErrorCorrection(SuperposedWorld):
 
     def interference(self, X: np.ndarray) -> np.ndarray:
         """Return what is read along each direction beside its own bit, shape (n, m)."""
+        X = shaped(X, "X", ("n", self.m))
         return self.layer.embedded(X) @ self.layer.embedding.T - X
 
     def corrected(self, X: np.ndarray) -> np.ndarray:
         """Return the corrected bits, shape (n, m), where the bits are X (n, m)."""
-        return self.layer.hidden(X)
+        return self.layer.hidden(shaped(X, "X", ("n", self.m)))
 
     def share_outside(self, X: np.ndarray, bound: float = bound) -> np.ndarray:
         """Return how likely the interference with an input that is off is larger than a bound, shape (n,).
@@ -79,5 +81,6 @@ class ErrorCorrection(SuperposedWorld):
         the length of what is read and t² of the law Beta(½, (d0 − 1)/2), the chance that |a||t| is larger.
         A corrected bit is off by more than e, below 1, where interference is above ¼ + e/2.
         """
-        squared = np.square(self.layer.embedded(X)).sum(axis=1)
+        real_number(bound, "bound", low=0, high=np.inf)
+        squared = np.square(self.layer.embedded(shaped(X, "X", ("n", self.m)))).sum(axis=1)
         return betaincc(0.5, (self.d0 - 1) / 2, np.minimum(bound**2 / np.maximum(squared, 1e-300), 1.0))

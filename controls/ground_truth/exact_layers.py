@@ -10,7 +10,7 @@ from typing import final
 
 import numpy as np
 
-from controls.core.errors import InputError
+from controls.core.errors import InputError, InputTypeError
 from controls.core.rng import stream
 from controls.core.validate import real_number, whole_number
 from controls.ground_truth.bits import Bernoulli, Signs, check_concepts
@@ -55,6 +55,8 @@ class TargetedAnd(LayerWorld):
         whole_number(self.m, "m", low=2)
         whole_number(self.copies, "copies", low=1)
         real_number(self.q, "q", low=0, high=1)
+        if not isinstance(self.targets, (tuple, list)):
+            raise InputTypeError(f"targets must be a tuple of sets of inputs, such as ((0, 1),), got {self.targets!r}.")
         if not self.targets or any(len(check_concepts(target, self.m, "targets")) < 2 for target in self.targets):
             raise InputError(f"targets must hold sets of at least two inputs each, got {self.targets!r}.")
 

@@ -8,7 +8,9 @@ from typing import final
 import numpy as np
 from scipy.special import comb, ndtr
 
-from controls.core.validate import one_of
+from controls.core.errors import InputError
+from controls.core.validate import one_of, whole_number
+from controls.ground_truth.shapes import shaped
 
 
 @final
@@ -60,6 +62,9 @@ def interference_sd(receptive: np.ndarray, X: np.ndarray, d0: int) -> np.ndarray
     array([[0.1],
            [0.2]])
     """
+    whole_number(d0, "d0", low=1)
+    receptive = shaped(receptive, "receptive", ("d", "m"))
+    X = shaped(X, "X", ("n", receptive.shape[1]))
     s, N, T = X.sum(axis=1)[:, None], receptive.sum(axis=1), X @ receptive.T
     return np.sqrt((s * N + T**2 - 2 * T) / d0)
 
@@ -107,7 +112,13 @@ def counting_bias(case: str, counts: np.ndarray, *, m: int, s: int, d0: int, gat
     0.196
     """
     active = one_of(case, "case", ("00", "10", "11")).count("1")
+    one_of(gate, "gate", tuple(GATES))
+    whole_number(d0, "d0", low=1)
+    if not max(active, 1) <= whole_number(s, "s", low=1) <= whole_number(m, "m", low=2):
+        raise InputError(f"s must lie between {max(active, 1)} and m = {m}, got {s}.")
     counts = np.asarray(counts)[..., None]
+    if not ((counts % 1 == 0) & (counts >= 2) & (counts <= m)).all():
+        raise InputError(f"counts must be whole numbers from 2, the pair itself, to m = {m}.")
     others = np.arange(s - active + 1)
     rates = comb(counts - 2, others) * comb(m - counts, s - active - others) / comb(m - 2, s - active)
     seen = active + others

@@ -9,7 +9,7 @@ import numpy as np
 
 from controls.core.errors import InputError
 from controls.core.problem import Problem
-from controls.core.validate import real_number, whole_number
+from controls.core.validate import whole_number
 from controls.ground_truth.planted_truth import PlantedTruth
 
 
@@ -51,16 +51,12 @@ class PlantedDirection:
     tails: float | None = None
 
     def __post_init__(self) -> None:
-        real_number(self.delta, "delta", low=0, high=np.inf, open_ends=False)
-        whole_number(self.d, "d", low=2)
-        real_number(self.rate, "rate", low=0, high=1)
-        if self.tails is not None:
-            real_number(self.tails, "tails", low=0, high=np.inf)
+        self.truth  # noqa: B018 - refuses what cannot be
 
     @property
     def truth(self) -> PlantedTruth:
         """What the planted direction, a fitted one and any given one score, exactly."""
-        return PlantedTruth(float(self.delta), self.d, self.rate, self.tails)
+        return PlantedTruth(self.delta, self.d, self.rate, self.tails)
 
     def positives(self, n: int) -> int:
         """Return how many of n rows belong to class 1; both classes have at least one."""

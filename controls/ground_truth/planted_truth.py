@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import gammainccinv, gammaincinv, ndtr, ndtri, stdtr, stdtrit
 
 from controls.core.errors import InputError
-from controls.core.validate import whole_number
+from controls.core.validate import real_number, whole_number
 
 _NODES = 400  # of the quadratures: errors below 1e-9 from d = 3 on, 1e-6 at d = 2
 
@@ -52,6 +52,13 @@ class PlantedTruth:
     d: int
     rate: float = 0.5
     tails: float | None = None
+
+    def __post_init__(self) -> None:
+        real_number(self.delta, "delta", low=0, high=np.inf, open_ends=False)
+        whole_number(self.d, "d", low=2)
+        real_number(self.rate, "rate", low=0, high=1)
+        if self.tails is not None:
+            real_number(self.tails, "tails", low=0, high=np.inf)
 
     @property
     def best_auc(self) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 
 from controls.core.errors import InputError
 from controls.ground_truth.bits import check_concepts
+from controls.ground_truth.shapes import shaped
 
 
 def partial_r2(
@@ -54,7 +55,13 @@ def partial_r2(
     >>> bool(partial_r2(X, both, probabilities, X[:, :2])[0] < 1e-20)  # the interaction is not
     True
     """
-    T = np.asarray(T, dtype=np.float64).reshape(len(H), -1)
+    H = shaped(H, "H", ("N", "d"))
+    T = shaped(T, "T", (len(H),) if np.ndim(T) == 1 else (len(H), "k")).reshape(len(H), -1)
+    probabilities = shaped(probabilities, "probabilities", (len(H),))
+    if probabilities.min() < 0 or not probabilities.any():
+        raise InputError("probabilities must be at least 0, and one of them above.")
+    if nuisance is not None:
+        nuisance = shaped(nuisance, "nuisance", (len(H), "j")) if np.size(nuisance) else None
     weights = np.sqrt(np.asarray(probabilities, dtype=np.float64))[:, None]
     constant = np.ones((len(H), 1))
     base = weights * (constant if nuisance is None else np.hstack([constant, np.asarray(nuisance, dtype=np.float64)]))

@@ -16,6 +16,7 @@ from controls.core.validate import whole_number
 from controls.ground_truth.bits import Bernoulli, combine
 from controls.ground_truth.layers import Layer
 from controls.ground_truth.population import partial_r2
+from controls.ground_truth.shapes import shaped
 
 
 @final
@@ -85,7 +86,8 @@ class RandomTypes:
     def r2(self, labels: np.ndarray) -> np.ndarray:
         """Return the population R² of labels of types, shape (N,) or (N, k), in the order of ``inputs.enumerate()``."""
         X, probabilities = self.layer.inputs.enumerate()
-        return partial_r2(self.layer.hidden(X), labels, probabilities)
+        columns = shaped(labels, "labels", (len(X),) if np.ndim(labels) == 1 else (len(X), "k"))
+        return partial_r2(self.layer.hidden(X), columns, probabilities)
 
     def selectivity(self, concepts: Sequence[int], *, ask: str = "and") -> float:
         """Return the population R² of what is made of the concepts, less that of random labels of types."""

@@ -51,7 +51,15 @@ class ModelInputs:
 
     def first(self, count: int) -> ModelInputs:
         """Return the shortest few sequences."""
-        which = np.sort(np.argsort(self.lengths(), kind="stable")[:count])
+        return self.take(np.sort(np.argsort(self.lengths(), kind="stable")[:count]))
+
+    def spread(self, count: int) -> ModelInputs:
+        """Return so many sequences, evenly spread over all lengths."""
+        order = np.argsort(self.lengths(), kind="stable")
+        return self.take(np.unique(order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]))
+
+    def take(self, which: np.ndarray) -> ModelInputs:
+        """Return the sequences at these places."""
         places = torch.from_numpy(which)
         mask, special, words = (None if part is None else part[which] for part in (self.mask, self.special, self.words))
         texts = None if self.texts is None else [self.texts[place] for place in which]

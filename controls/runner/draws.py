@@ -22,6 +22,7 @@ def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:
 
 
 def _stream_key(control: Control) -> str:
+    control = control.drawn_like
     try:
         return content_key(control, code=False)
     except NoContent:

@@ -246,7 +246,10 @@ def _checked(
 
 
 def _three(value: np.ndarray, name: str) -> np.ndarray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputTypeError(f"{name} must be an array of numbers, got {type(value).__name__} ({error}).") from error
     if array.dtype.kind not in "fiub":
         raise InputTypeError(f"{name} must hold numbers, got dtype {array.dtype}; encode it before.")
     if array.ndim not in (2, 3) or 0 in array.shape[:2]:

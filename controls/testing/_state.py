@@ -22,7 +22,18 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
     arrays |= {f"activations {site}".strip(): array for site, array in sites.items()}
     arrays |= {f"group {name}": column for name, column in problem.groups.items()}
     found: dict[str, Any] = {name: _content(array) for name, array in arrays.items()}
-    return {**found, "unit": problem.unit, "source": id(problem.source)}
+    return {**found, "unit": problem.unit, "source": id(problem.source), "weights": _weights(problem)}
+
+
+def _weights(problem: Problem) -> Any:
+    """Return the bytes of what a torch model behind the problem holds; None where there is none."""
+    model: Any = None if problem.source is None else problem.source.model
+    if "torch" not in sys.modules or not isinstance(model, sys.modules["torch"].nn.Module):
+        return None
+    from controls.models.swap import fingerprint as crc
+
+    held = [*model.named_parameters(remove_duplicate=False), *model.named_buffers()]
+    return tuple((name, str(tensor.dtype), tuple(tensor.shape), crc(tensor)) for name, tensor in held)
 
 
 def _content(array: Any) -> Any:

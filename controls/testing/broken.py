@@ -17,6 +17,7 @@ from controls.core.problem import Problem
 from controls.core.properties import LabelAlignment, LabelCounts, Property, SameActivations, SameGroups
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
 from controls.testing.broken_kinds import BROKEN_KINDS
+from controls.testing.broken_weights import BROKEN_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,7 @@ BROKEN_CONTROLS: tuple[tuple[Control, str], ...] = (
     (HasNoNull(), "must state null as a sentence"),
     (OrdersOtherwise(), "in the order that order() returns"),
     *BROKEN_KINDS,
+    *BROKEN_WEIGHTS,
 )
 
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, final
 
 import numpy as np
@@ -23,6 +24,8 @@ from controls.testing.problems import group_names, ugly_problems
 _LEVELS = ("labels", "inputs", "weights", "activations", "finding")
 STRICT = 1e-4  # level of each test of chance; seeds are fixed, so that a control passes always or never
 _FEW = 12  # draws where looking at a few is enough
+_FEW_MODELS = 1  # built-in problems, and draws of them for tests of chance, where each draw is a forward pass
+_MODEL_DRAWS = 40
 
 
 @final
@@ -47,7 +50,7 @@ class Trial:
             return [self.problem]
         accepted: dict[str, Problem] = {}
         reasons = []
-        for problem in ugly_problems(group_names(self.control), self.seed):
+        for problem in self._built_in():
             if problem.target in accepted:
                 continue
             try:
@@ -63,9 +66,25 @@ class Trial:
             )
         return list(accepted.values())
 
+    def _built_in(self) -> Iterator[Problem]:
+        """Yield the built-in problems: of controls on weights, few, since each draw is a forward pass."""
+        names = group_names(self.control)
+        if self.control.level != "weights":
+            yield from ugly_problems(names, self.seed)
+            return
+        from controls.testing.weight_problems import ugly_weight_problems
+
+        yield from islice(ugly_weight_problems(names, self.seed), _FEW_MODELS)
+
     def draw(self, problem: Problem, *key: int | str) -> Problem:
         """Return the draw that belongs to a key."""
-        return self.control.draw(problem, stream(self.seed, "check", *key))
+        rng = stream(self.seed, "check", *key)
+        if self.control.level != "weights":
+            return self.control.draw(problem, rng)
+        try:
+            return self.control.draw(problem, rng)
+        except CannotControl as error:
+            raise self.fail(f"accepts a model and then refuses a draw of it: {error}") from error
 
     def fail(self, sentence: str) -> ControlsCheckError:
         """Return the error that begins with the control's name."""
@@ -115,12 +134,13 @@ def yield_control_checks(
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name of each check of a control, and the check; parameters are those of check_control."""
     from controls.testing.orbit_checks import check_orbit
+    from controls.testing.weight_checks import check_weights
 
     if problem is not None and problem.labels is not None and problem.labels.ndim == 2:
         problem = as_one_column(problem)
-    trial = Trial(control, problem, draws, seed)
-    checks = (check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys, check_orbit)
-    for check in (*checks, check_refuses_identity):
+    trial = Trial(control, problem, min(draws, _MODEL_DRAWS) if control.level == "weights" else draws, seed)
+    checks = [check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys, check_orbit]
+    for check in (*checks, check_refuses_identity, *([check_weights] if control.level == "weights" else [])):
         yield check.__name__.removeprefix("check_"), partial(check, trial)
 
 

@@ -58,11 +58,24 @@ SETTINGS: list[Control] = [
     ct.ControlTask(per="word", corrupted=0.3),
     ct.ResampleLabels(),
     ct.ResampleLabels(within="document"),
+    ct.Reinitialize(),
+    ct.Reinitialize(scheme="normal", std=0.3),
+    ct.PermuteWeights(),
+    ct.PermuteWeights(by="row"),
+    ct.PermuteWeights(by="head"),
+    ct.PermuteWeights(by="neuron"),
+    ct.MatchSpectrum(),
+    ct.MatchSpectrum(mode="circuit", include="*.attention.*"),
+    ct.MatchSpectrum(mode="eigen"),
+    ct.MatchActivations(ct.MatchSpectrum(), match="moments", layers="blocks.*.into"),
+    ct.Cascade(ct.MatchSpectrum(mode="left"), step=2),
 ]
 COMPOSED = [
     ct.compose(ct.ShuffleLabels(within="document"), ct.ShuffleLabels()),
     ct.compose(ct.ControlTask(per="word"), ct.ShuffleLabels(within="document")),
     ct.compose(ct.ShuffleLabels(whole="document"), ct.FlipSigns(per="document")),
+    ct.compose(ct.Reinitialize(exclude="blocks.*"), ct.MatchSpectrum(include="blocks.*")),
+    ct.compose(ct.MatchSpectrum(), ct.ShuffleLabels(within="document")),
 ]
 
 

@@ -166,7 +166,7 @@ def token_bootstrap(
 
 def count(setting: Setting, effort: Effort) -> list[Check]:
     """Return how often the "fitted" interval holds the truth of its own fitted models."""
-    repetitions = effort.pick(24, 700 if setting.rate < 0.95 else 500)  # enough to see five points
+    repetitions = effort.pick(24, 780 if setting.rate < 0.95 else 600)  # enough to see five points
     return [fitted(setting, [one(setting, setting.mean_size, seed) for seed in range(repetitions)])]
 
 
@@ -196,7 +196,7 @@ def count_expected(setting: Setting, effort: Effort) -> list[Check]:
 
 def count_tokens(effort: Effort) -> list[Check]:
     """Return how often a percentile bootstrap of tokens misses on clustered data: a fault that must be seen."""
-    repetitions, size = effort.pick(40, 700), TOKENS.mean_size
+    repetitions, size = effort.pick(40, 780), TOKENS.mean_size
     inside = sum(token_one(TOKENS, size, seed) for seed in range(repetitions))
     return [
         Seen("percentile bootstrap of tokens misses", repetitions - inside, repetitions, rate=0.07),

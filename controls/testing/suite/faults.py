@@ -101,7 +101,7 @@ def without_one(effort: Effort) -> list[Check]:
     def alarm(draws: int, seed: int) -> bool:
         return _p(_rows(_FREE, "plus one", seed), seed, draws=draws) <= ALPHA
 
-    faults, repetitions = effort.pick(120, 200), effort.pick(120, 600)
+    faults, repetitions = effort.pick(120, 200), effort.pick(120, 640)
     with patch("controls.runner.compare.p_values", wrong):
         faulty = _count(partial(alarm, 4), faults)
     sound = _count(partial(alarm, 19), repetitions)
@@ -120,7 +120,7 @@ def ignores_groups(effort: Effort) -> list[Check]:
     def alarm(control: Control, seed: int) -> bool:
         return _p(_rows(NullDocuments("base_rates"), "groups", seed), seed, control=control) <= ALPHA
 
-    faults, repetitions, within = effort.pick(60, 100), effort.pick(60, 600), ShuffleLabels(within="document")
+    faults, repetitions, within = effort.pick(60, 100), effort.pick(60, 640), ShuffleLabels(within="document")
     return [
         Seen("draws ignore the documents", _count(partial(alarm, LeavesOrbit()), faults), faults),
         Rejections("ShuffleLabels(within=...)", _count(partial(alarm, within), repetitions), repetitions, met=True),
@@ -155,7 +155,7 @@ def scaled_with_labels(effort: Effort) -> list[Check]:
             return _p(scaled, seed, trainer=MeanDifferenceProbe()) <= ALPHA
         return _p(problem, seed, trainer=scale_then_fit, cv=2) <= ALPHA
 
-    faults, repetitions = effort.pick(40, 100), effort.pick(40, 600)
+    faults, repetitions = effort.pick(40, 100), effort.pick(40, 640)
     return [
         Seen("scaled once, with all labels", _count(partial(alarm, True), faults), faults),
         Rejections("scaled inside every fit", _count(partial(alarm, False), repetitions), repetitions, met=True),
@@ -176,7 +176,7 @@ def leaks(effort: Effort) -> list[Check]:
         error = drawn.std(ddof=1) / np.sqrt(len(drawn))
         return bool(drawn.mean() - 0.5 > 1.734 * error)  # t with 18 degrees of freedom, level .05
 
-    faults, repetitions, sound = effort.pick(60, 100), effort.pick(60, 600), ShuffleLabels()
+    faults, repetitions, sound = effort.pick(60, 100), effort.pick(60, 640), ShuffleLabels()
     return [
         Seen("half of the labels stay", _count(partial(above_chance, LeaksLabels()), faults), faults),
         Rejections("ShuffleLabels()", _count(partial(above_chance, sound), repetitions), repetitions),
@@ -199,7 +199,7 @@ def shared_seed(effort: Effort) -> list[Check]:
     def alarm(seed: int) -> bool:
         return _p(_rows(_FREE, "seed", seed), seed) <= ALPHA
 
-    faults, repetitions = effort.pick(60, 200), effort.pick(60, 600)
+    faults, repetitions = effort.pick(60, 200), effort.pick(60, 640)
     with patch("controls.runner.draws.stream", one_stream):
         faulty = _count(alarm, faults)
     return [
@@ -244,7 +244,7 @@ def warm_start(effort: Effort) -> list[Check]:
     def symmetric(seed: int) -> bool:
         return _p(_rows(_FREE, "warm", seed), seed, trainer=LeastSquares(fault), cv=2) <= ALPHA
 
-    faults, repetitions, fault = effort.pick(40, 100), effort.pick(40, 600), "starts from all rows"
+    faults, repetitions, fault = effort.pick(40, 100), effort.pick(40, 640), "starts from all rows"
     return [
         Seen("starts from a fit to all rows", _count(partial(alarm, True), faults), faults),
         Rejections("starts from zero", _count(partial(alarm, False), repetitions), repetitions, met=True),

@@ -46,7 +46,7 @@ class Pitfall:
 
 def count(pitfall: Pitfall, effort: Effort) -> list[Check]:
     """Return the false alarms of the naive practice and of ours."""
-    repetitions = effort.pick(60, 600)
+    repetitions = effort.pick(60, 640)
     p = np.array([pitfall.run(seed) for seed in range(repetitions)])
     naive, ours = (int(n) for n in (p <= pitfall.alpha + 1e-12).sum(axis=0))
     unseen = pitfall.faint == "always" or (pitfall.faint == "short" and effort.short)
