@@ -34,7 +34,7 @@ lint: setup  ## Check style, types, layers, and the examples in docstrings.
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --doctest-modules controls -p no:cacheprovider
+	$(BIN)/python -m pytest --doctest-modules controls case_studies -p no:cacheprovider
 
 calibrate: setup  ## Run every control in worlds with known answers and write docs/calibration.md.
 	$(BIN)/controls calibrate --docs docs/calibration.md --jobs $(WORKERS)
@@ -44,4 +44,4 @@ bench: setup  ## Time ours beside scikit-learn and write docs/benchmarks.md; wan
 
 clean:  ## Remove what runs leave behind; .venv stays.
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache controls-demo
-	find controls tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find controls case_studies tests -name __pycache__ -type d -prune -exec rm -rf {} +

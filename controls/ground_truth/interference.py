@@ -117,7 +117,7 @@ def counting_bias(case: str, counts: np.ndarray, *, m: int, s: int, d0: int, gat
     if not max(active, 1) <= whole_number(s, "s", low=1) <= whole_number(m, "m", low=2):
         raise InputError(f"s must lie between {max(active, 1)} and m = {m}, got {s}.")
     counts = np.asarray(counts)[..., None]
-    if counts.dtype.kind not in "iu" or not counts.size or counts.min() < 2 or counts.max() > m:
+    if not ((counts % 1 == 0) & (counts >= 2) & (counts <= m)).all():
         raise InputError(f"counts must be whole numbers from 2, the pair itself, to m = {m}.")
     others = np.arange(s - active + 1)
     rates = comb(counts - 2, others) * comb(m - counts, s - active - others) / comb(m - 2, s - active)

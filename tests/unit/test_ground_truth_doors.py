@@ -1,5 +1,6 @@
 """Odd input to the worlds with known answers is refused in one sentence, not in numpy's words."""
 
+# pyright: reportArgumentType=false
 import numpy as np
 import pytest
 
@@ -27,7 +28,8 @@ ODD = {
     "population: probabilities": (
         lambda: gt.partial_r2(np.eye(4), np.ones(4), np.ones(3)), r"probabilities must have shape \(4,\)"),
     "population: negative": (lambda: gt.partial_r2(np.eye(2), np.ones(2), [-1, 2]), "probabilities must be at least 0"),
-    "population: ragged": (lambda: gt.partial_r2([[1, 2], [3]], np.ones(2), np.ones(2)), "H must be an array of numbers"),
+    "population: ragged": (
+        lambda: gt.partial_r2([[1, 2], [3]], np.ones(2), np.ones(2)), "H must be an array of numbers"),
     "population: targets": (lambda: gt.partial_r2(np.eye(3), np.ones(2), np.ones(3)), r"T must have shape \(3,\)"),
     "bigrams: out of range": (lambda: HEAD.scores([0], [6]), "second must lie between 0 and 5, got 6"),
     "bigrams: negative": (lambda: HEAD.scores([-1], [2]), "first must lie between"),

@@ -1,0 +1,1 @@
+"""A tiny language model trained on the standard library's source, six times over."""
