@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from controls import metrics as metrics
     from controls import probes as probes
     from controls import testing as testing
+    from controls.cascading import cascade as cascade
     from controls.core.compose import compose as compose
     from controls.core.control import Control as Control
     from controls.core.control import IndexControl as IndexControl
@@ -88,6 +89,7 @@ _HOME = {
     "BatchTrainer": "core.trainer",
     "Trainer": "core.trainer",
     "calibrate": "testing.own_pipeline.run",
+    "cascade": "cascading",
     "correct": "experiment",
     "from_model": "models.from_model",
     "load": "kept",
