@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from controls import metrics as metrics
     from controls import probes as probes
     from controls import testing as testing
+    from controls.cascading import cascade as cascade
     from controls.core.compose import compose as compose
     from controls.core.control import Control as Control
     from controls.core.control import IndexControl as IndexControl
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from controls.core.problem import Problem as Problem
     from controls.core.problem import Source as Source
     from controls.core.result import Comparison as Comparison
+    from controls.core.result import DifferenceInDifferences as DifferenceInDifferences
     from controls.core.result import Estimate as Estimate
     from controls.core.result import Result as Result
     from controls.core.result import Sweep as Sweep
     from controls.core.study import Study as Study
     from controls.core.trainer import BatchTrainer as BatchTrainer
     from controls.core.trainer import Trainer as Trainer
+    from controls.differences import difference_in_differences as difference_in_differences
     from controls.experiment import correct as correct
     from controls.experiment import measure as measure
     from controls.experiment import plan as plan
@@ -77,6 +80,8 @@ _HOME = {
     "Problem": "core.problem",
     "Source": "core.problem",
     "Comparison": "core.result",
+    "DifferenceInDifferences": "core.result",
+    "difference_in_differences": "differences",
     "Estimate": "core.result",
     "Result": "core.result",
     "Sweep": "core.result",
@@ -84,6 +89,7 @@ _HOME = {
     "BatchTrainer": "core.trainer",
     "Trainer": "core.trainer",
     "calibrate": "testing.own_pipeline.run",
+    "cascade": "cascading",
     "correct": "experiment",
     "from_model": "models.from_model",
     "load": "kept",

@@ -187,9 +187,23 @@ def sweep(
     if not problem.sites:
         raise InputError("activations must be a mapping of named sites for a sweep, got one array; use ct.measure.")
     names = _names_of(sites, problem)
-    study = _study(trainer, controls, settings)
+    study = study_of(trainer, controls, settings)
     check_means(n_jobs, progress, title)
     prepared = {name: prepare(study, problem.at(name)) for name in names}
+    return swept(prepared, n_jobs=n_jobs, progress=progress, store=store, title=title)
+
+
+def swept(
+    prepared: Mapping[str, Prepared],
+    *,
+    n_jobs: int | None,
+    progress: Progress | None,
+    store: str | PathLike[str] | None,
+    title: str,
+) -> Sweep:
+    """Run prepared studies, by the names of their sites (or steps), which share their draws."""
+    names = tuple(prepared)
+    study = prepared[names[0]].study
     results: dict[str, Result] = {}
     runs: list[tuple[Run, Plan]] = []
     with opened(store) as kept:
@@ -289,10 +303,10 @@ def plan(
     ShuffleLabels(): all 20 relabelings, p floor 0.05
     """
     check_means(n_jobs, progress, title)
-    return prepare(_study(trainer, controls, settings), problem).plan
+    return prepare(study_of(trainer, controls, settings), problem).plan
 
 
-def _study(trainer: Any, controls: Sequence[Control], settings: Mapping[str, Any]) -> Study:
+def study_of(trainer: Any, controls: Sequence[Control], settings: Mapping[str, Any]) -> Study:
     """Return the study of these settings; refuse a setting that there is not."""
     names = [item.name for item in fields(Study)]
     for name in settings:
