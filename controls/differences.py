@@ -98,7 +98,8 @@ def difference_in_differences(
     model. One trained model has a rank among redrawn ones, which speaks of this one model; several have the exact
     two-sample permutation test of their means (all relabelings of models up to 20,000). The interval adds
     variances over units (of the whole contrast, since all models are scored on the same units), redrawn and
-    trained models, label draws, and seeds of the trainer, with degrees of freedom after Satterthwaite.
+    trained models, label draws, seeds of the trainer, and interactions of units and draws with models, each
+    once, with degrees of freedom after Satterthwaite.
 
     Time: (trained + redrawn models) × trainer_seeds × one ``measure`` with ``draws``, and one extraction per
     redrawn model. Memory: one model's activations at a time, beside the trained ones.
@@ -225,12 +226,18 @@ def _scores(runs: Sequence[Run]) -> Scores:
             "fewer folds, or a score that is always defined."
         )
     deviations = np.array([run.observed.deviations[:, 0] for run in runs])
-    return Scores(own, drawn, deviations, np.array([run.drawn[0].deviations for run in runs]))
+    return Scores(
+        own,
+        drawn,
+        deviations,
+        np.array([run.drawn[0].deviations for run in runs]),
+        np.array([run.drawn[0].variance for run in runs]),
+    )
 
 
 def _mean(parts: Sequence[Scores]) -> Scores:
     """Return the mean over seeds of the trainer."""
-    names = ("own", "drawn", "deviations", "control_deviations")
+    names = ("own", "drawn", "deviations", "control_deviations", "drawn_variance")
     return Scores(*(np.mean([getattr(part, name) for part in parts], axis=0) for name in names))
 
 

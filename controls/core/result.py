@@ -207,7 +207,8 @@ class Component:
     factor: str  # units, redrawn models, label draws …
     levels: int  # how many there were
     variance: float  # what it adds to the variance of the estimate
-    df: float
+    df: float  # of the variance of its means
+    below_zero: bool = False  # whether what is left of that beside interactions is negative; 0 stands for it
 
 
 @final

@@ -72,10 +72,14 @@ def _models(record: DifferenceInDifferences) -> tuple[tuple[str, ...], list[tupl
 
 def _components(record: DifferenceInDifferences) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     rows = [
-        (row["factor"], count(row["levels"]), number(math.sqrt(row["variance"]), 4), percent(row["share"]))
+        (row["factor"], count(row["levels"]), _error(row), percent(round(row["share"], 3)))
         for row in _component_rows(record)
     ]
     return ("variance of the difference", "levels", "standard error", "share"), rows
+
+
+def _error(row: dict[str, Any]) -> str:
+    return "0 (estimate below 0)" if row["below_zero"] else number(math.sqrt(row["variance"]), 4)
 
 
 def _component_rows(record: DifferenceInDifferences) -> list[dict[str, Any]]:

@@ -49,16 +49,20 @@ def test_rank_is_that_of_scipy_permutation_test():
 def test_the_difference_is_that_of_four_means_and_its_variance_the_sum_of_its_parts():
     rng = np.random.default_rng(1)
     own, other = (
-        Scores(rng.random(m), rng.random((m, 7)), 0.01 * rng.random((m, 30)), 0.01 * rng.random((m, 30)))
-        for m in (3, 5)
+        Scores(rng.random(m), rng.random((m, 7)), *0.01 * rng.random((2, m, 30)), np.zeros(m)) for m in (3, 5)
     )
     found, parts = difference(own, other, Design(27.0, 30, exact=False, enumerated=False))
     by_hand = own.own.mean() - own.drawn.mean() - (other.own.mean() - other.drawn.mean())
     assert found.value == pytest.approx(by_hand)
     assert found.standard_error**2 == pytest.approx(sum(part.variance for part in parts))
-    by_factor = {part.factor: part.variance for part in parts}
-    assert by_factor["redrawn models"] == pytest.approx((other.own - other.drawn.mean(1)).var(ddof=1) / 5)
-    assert by_factor["label draws"] == pytest.approx((own.drawn.mean(0) - other.drawn.mean(0)).var(ddof=1) / 7)
+    by_factor = {part.factor: part for part in parts}
+    of_means = (other.own - other.drawn.mean(1)).var(ddof=1) / 5
+    held = [by_factor[f"{factor} × redrawn models"].variance for factor in ("units", "label draws")]
+    assert by_factor["redrawn models"].variance == pytest.approx(of_means - sum(held))
+    of_means = (own.drawn.mean(0) - other.drawn.mean(0)).var(ddof=1) / 7
+    held = [by_factor[f"label draws × {kind} models"].variance for kind in ("redrawn", "trained")]
+    assert by_factor["label draws"].variance == pytest.approx(max(0.0, of_means - sum(held)))
+    assert by_factor["label draws"].below_zero == (of_means < sum(held))
 
 
 def test_models_of_one_law_are_rejected_at_the_level_and_covered():
