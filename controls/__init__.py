@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from controls.core.errors import Interrupted as Interrupted
     from controls.core.errors import StoreError as StoreError
     from controls.core.errors import TrainerError as TrainerError
+    from controls.core.model_comparison import ModelComparison as ModelComparison
     from controls.core.problem import Problem as Problem
     from controls.core.problem import Source as Source
     from controls.core.result import Comparison as Comparison
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
     from controls.generators.weights import Reinitialize as Reinitialize
     from controls.kept import load as load
+    from controls.model_comparison import compare_models as compare_models
     from controls.models.from_model import from_model as from_model
     from controls.testing.own_pipeline.run import calibrate as calibrate
     from controls.wrap.estimator import Controlled as Controlled
@@ -77,6 +79,7 @@ _HOME = {
     "Interrupted": "core.errors",
     "StoreError": "core.errors",
     "TrainerError": "core.errors",
+    "ModelComparison": "core.model_comparison",
     "Problem": "core.problem",
     "Source": "core.problem",
     "Comparison": "core.result",
@@ -90,6 +93,7 @@ _HOME = {
     "Trainer": "core.trainer",
     "calibrate": "testing.own_pipeline.run",
     "cascade": "cascading",
+    "compare_models": "model_comparison",
     "correct": "experiment",
     "from_model": "models.from_model",
     "load": "kept",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
@@ -17,18 +15,15 @@ from controls.core.problem import Problem
 from controls.core.result import Component, DifferenceInDifferences, Estimate
 from controls.core.rng import stream
 from controls.core.study import Study
-from controls.core.trainer import BatchTrainer, Trainer
 from controls.core.validate import whole_number
-from controls.kept import opened, remember, site_title
-from controls.runner.draws import draw_stream
-from controls.runner.execute import Means, Progress, Run, run_plan
+from controls.crossing import Crossing, check_seeds, mean_of, redrawn
+from controls.kept import opened
+from controls.runner.execute import Means, Progress
 from controls.runner.prepare import Prepared, prepare, require_problem
 from controls.runner.record import check_means
-from controls.stats.differences import MOST_RELABELINGS, Design, Scores, difference, rank
+from controls.stats.differences import Design, Scores, difference, rank
 from controls.stats.interval import FEW_UNITS, bounds
-from controls.stats.verdict import Evidence, judge
-
-Model = tuple[Problem, str]  # what a model gave, and a name for the store
+from controls.stats.two_sample import judge_models
 
 
 def difference_in_differences(
@@ -129,135 +124,19 @@ def difference_in_differences(
     study = Study(trainer, (labels,), scoring, cv, draws, alpha, smallest_effect, "fitted", seed)
     others = _against(against, trained, labels)
     first = prepare(study, trained[0])
-    _check_seeds(first.evaluator.trainer, trainer_seeds)
+    check_seeds(first.evaluator.trainer, trainer_seeds)
     count = len(others) if others is not None else model_draws
-    crossing = _Crossing(study, Means(n_jobs), progress, title, (len(trained) + count) * trainer_seeds, trainer_seeds)
+    crossing = Crossing(study, Means(n_jobs), progress, title, (len(trained) + count) * trainer_seeds, trainer_seeds)
     with opened(store) as kept:
         crossing.kept = kept
         own = crossing.scores((each, f"trained {number}") for number, each in enumerate(trained))
-        redrawn = crossing.scores(_redrawn(trained, against, others, model_draws, seed, crossing))
+        drawn = crossing.scores(redrawn(trained, against, others, model_draws, seed, crossing))
     design = Design(crossing.df, first.evaluator.problem.n_units, labels.inference == "exact", crossing.enumerated)
-    both = _mean(own), _mean(redrawn)
-    pairs = zip(own, redrawn, strict=True)
+    both = mean_of(own), mean_of(drawn)
+    pairs = zip(own, drawn, strict=True)
     seeds = np.array([one.selectivities.mean() - other.selectivities.mean() for one, other in pairs])
     crossing.seconds = time.perf_counter() - clock
     return _record(crossing, first, both, difference(*both, design, seeds), (labels, against))
-
-
-class _Crossing:
-    """Runs the same study on one model after the other, with the same drawn labels."""
-
-    def __init__(
-        self, study: Study, means: Means, progress: Progress | None, title: str, total: int, seeds: int
-    ) -> None:
-        self.study, self.means, self.progress, self.title = study, means, progress, title
-        self.total, self.seeds, self.done = total, seeds, 0
-        self.kept: Any = None
-        self.df, self.enumerated = math.nan, False
-        self.proofs: list[Any] = []
-        self.seconds = 0.0
-
-    def scores(self, models: Iterator[Model]) -> list[Scores]:
-        """Return what the models scored, for each seed of the trainer."""
-        runs: list[list[Run]] = [[] for _ in range(self.seeds)]
-        for problem, name in models:
-            prepared = prepare(self.study, problem)
-            for number in range(self.seeds):
-                runs[number].append(
-                    self._run(_reseeded(prepared, number), f"{name}, seed {number}" if number else name)
-                )
-        return [_scores(each) for each in runs]
-
-    def _run(self, prepared: Prepared, name: str) -> Run:
-        memory = remember(prepared, self.kept, site_title(self.title, name))
-        run = run_plan(prepared.plan, prepared.evaluator, means=replace(self.means, memory=memory))
-        self.done += 1
-        if self.progress is not None:
-            self.progress(self.done, self.total, name)
-        freedom = float(run.observed.df[0])
-        self.df = freedom if math.isnan(self.df) else min(self.df, freedom)
-        self.enumerated = prepared.plan.controls[0].enumerated
-        return run
-
-
-@dataclass(frozen=True)
-class _Reseeded(Trainer):
-    """A trainer with other random numbers."""
-
-    inner: Trainer
-    number: int
-
-    @property
-    def task(self) -> Any:
-        """The task of the trainer itself."""
-        return self.inner.task
-
-    @property
-    def provides(self) -> frozenset[str] | None:
-        """What the trainer itself provides."""
-        return self.inner.provides
-
-    def fit(self, problem: Problem, rng: np.random.Generator) -> Any:
-        """Fit with a stream that no other seed has."""
-        return self.inner.fit(problem, rng.spawn(self.number + 1)[-1])
-
-
-def _reseeded(prepared: Prepared, number: int) -> Prepared:
-    if number == 0:
-        return prepared
-    trainer = _Reseeded(prepared.evaluator.trainer, number)
-    return replace(prepared, evaluator=replace(prepared.evaluator, trainer=trainer, _engines={}))
-
-
-def _check_seeds(trainer: Trainer, seeds: int) -> None:
-    if seeds > 1 and isinstance(trainer, BatchTrainer):
-        raise InputError(
-            f"trainer_seeds must be 1 for {type(trainer).__name__}, which uses no random numbers, got {seeds}."
-        )
-
-
-def _scores(runs: Sequence[Run]) -> Scores:
-    own = np.array([run.observed.scores[0] for run in runs])
-    drawn = np.array([run.drawn[0].scores for run in runs])
-    if np.isnan(own).any() or np.isnan(drawn).any():
-        raise InputError(
-            "scoring must be defined on every model and every draw for a difference in differences, got "
-            f"{int(np.isnan(own).sum() + np.isnan(drawn).sum())} that are not (NaN, or a trainer that failed); use "
-            "fewer folds, or a score that is always defined."
-        )
-    deviations = np.array([run.observed.deviations[:, 0] for run in runs])
-    return Scores(
-        own,
-        drawn,
-        deviations,
-        np.array([run.drawn[0].deviations for run in runs]),
-        np.array([run.drawn[0].variance for run in runs]),
-    )
-
-
-def _mean(parts: Sequence[Scores]) -> Scores:
-    """Return the mean over seeds of the trainer."""
-    names = ("own", "drawn", "deviations", "control_deviations", "drawn_variance")
-    return Scores(*(np.mean([getattr(part, name) for part in parts], axis=0) for name in names))
-
-
-def _redrawn(
-    trained: Sequence[Problem],
-    against: Any,
-    others: Sequence[Problem] | None,
-    count: int,
-    seed: int,
-    crossing: _Crossing,
-) -> Iterator[Model]:
-    """Yield what redrawn models gave, one at a time."""
-    if others is not None:
-        yield from ((each, f"other {number}") for number, each in enumerate(others))
-        return
-    for number in range(count):
-        drawn = against.draw(trained[number % len(trained)], draw_stream(seed, against, number))
-        if drawn.proof:
-            crossing.proofs.append(dict(drawn.proof))
-        yield drawn, f"redrawn {number}"
 
 
 def _problems(given: Any, name: str) -> tuple[Problem, ...]:
@@ -280,11 +159,13 @@ def _require_alike(one: Problem, other: Problem, name: str) -> None:
         and np.array_equal(one.labels, other.labels)  # type: ignore[arg-type]
         and one.unit == other.unit
         and np.array_equal(one.unit_codes, other.unit_codes)
+        and one.groups.keys() == other.groups.keys()
+        and all(np.array_equal(one.groups[group], other.groups[group]) for group in one.groups)
     )
     if not same:
         raise InputError(
-            f"{name} must hold problems with the same rows, labels and unit, so that models are scored alike, got ones "
-            "that differ."
+            f"{name} must hold problems with the same rows, labels, groups and unit, so that models are scored alike, "
+            "got ones that differ."
         )
 
 
@@ -308,7 +189,7 @@ def _against(against: Any, trained: Sequence[Problem], labels: Any) -> tuple[Pro
 
 
 def _record(
-    crossing: _Crossing,
+    crossing: Crossing,
     prepared: Prepared,
     both: tuple[Scores, Scores],
     estimated: tuple[Estimate, tuple[Component, ...]],
@@ -318,14 +199,18 @@ def _record(
     study, problem = crossing.study, prepared.evaluator.problem
     p = rank(own.selectivities, redrawn.selectivities, stream(study.seed, "rank of models"))
     several = len(own.own) > 1
-    relabelings = math.comb(len(own.own) + len(redrawn.own), len(own.own))
-    count = relabelings if several and relabelings <= MOST_RELABELINGS else None
-    ends = bounds(found, study.alpha)
-    evidence = Evidence(found, ends, p.upper, p.lower, p.floor, problem.n_units, count, test=several)
-    verdict, reason = judge(evidence, study.alpha, study.smallest_effect)
-    control = isinstance(against, Control)
-    ensemble = getattr(against, "ensemble", None) if control else "given as the others"
-    what = f"models {ensemble}" if ensemble else f"models drawn by {describe(against)}"
+    ends, control = bounds(found, study.alpha), isinstance(against, Control)
+    verdict, reason = judge_models(
+        found,
+        ends,
+        p,
+        (len(own.own), len(redrawn.own)),
+        alpha=study.alpha,
+        smallest_effect=study.smallest_effect,
+        names=("trained", "redrawn" if control else "other"),
+    )
+    ensemble = getattr(against, "ensemble", None) or f"drawn by {describe(against)}" if control else "given"
+    what = f"models {ensemble}" if control else "the other models given"
     return DifferenceInDifferences(
         title=crossing.title or prepared.plan.trainer,
         metric=prepared.evaluator.metric.name,
@@ -347,7 +232,7 @@ def _record(
         null=f"Selectivities of the trained model{'s' if several else ''} and of {what} come from one law.",
         licenses=f"{'These trained models are' if several else 'This trained model is'} more selective than {what}; "
         f"{'of trainings like theirs' if several else 'of this one model, not of every training like it'}.",
-        notes=_notes(problem),
+        notes=_notes(problem, len(redrawn.own)),
         proofs=tuple(crossing.proofs),
         alpha=study.alpha,
         smallest_effect=study.smallest_effect,
@@ -360,9 +245,12 @@ def _record(
     )
 
 
-def _notes(problem: Problem) -> tuple[str, ...]:
+def _notes(problem: Problem, n_redrawn: int) -> tuple[str, ...]:
+    notes = []
+    if n_redrawn == 1:
+        notes.append("one other model: the interval speaks of that model, not of a law that it comes from.")
     if problem.unit is None:
-        return ("NO UNIT WAS NAMED: rows are taken as independent of one another; intervals are too good if not.",)
-    if problem.n_units < FEW_UNITS:
-        return (f"only {problem.n_units} units ({problem.unit}): the interval is approximate.",)
-    return ()
+        notes.append("NO UNIT WAS NAMED: rows are taken as independent of one another; intervals are too good if not.")
+    elif problem.n_units < FEW_UNITS:
+        notes.append(f"only {problem.n_units} units ({problem.unit}): the interval is approximate.")
+    return tuple(notes)

@@ -119,18 +119,19 @@ def components_frame(record: DifferenceInDifferences) -> pd.DataFrame:
 
 def difference_json(record: DifferenceInDifferences, path: str | Path | None = None) -> str:
     """Return the record as JSON, null where a number is not defined."""
-    plain = asdict(record) | {"schema": SCHEMA, "components": _component_rows(record), "verdict": str(record.verdict)}
-    text = json.dumps(_plain(plain), indent=2, ensure_ascii=False) + "\n"
+    content = asdict(record) | {"schema": SCHEMA, "components": _component_rows(record), "verdict": str(record.verdict)}
+    text = json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n"
     if path is not None:
         write_text(Path(path), text)
     return text
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return nested values as JSON has them: null where a number is not defined."""
     if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, np.floating):
         value = float(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
