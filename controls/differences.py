@@ -314,7 +314,10 @@ def _record(
     relabelings = math.comb(len(own.own) + len(redrawn.own), len(own.own))
     count = relabelings if several and relabelings <= MOST_RELABELINGS else None
     ends = bounds(found, study.alpha)
-    evidence = Evidence(found, ends, p.upper, p.lower, p.floor, problem.n_units, count, test=several)
+    evidence = Evidence(
+        found, ends, p.upper, p.lower, p.floor, problem.n_units, count, several,
+        score="the selectivity", control="that of the other models",
+    )  # fmt: skip
     verdict, reason = judge(evidence, study.alpha, study.smallest_effect)
     control = isinstance(against, Control)
     ensemble = getattr(against, "ensemble", None) if control else "given as the others"
