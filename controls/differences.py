@@ -24,6 +24,7 @@ from controls.runner.record import check_means
 from controls.stats.differences import Design, Scores, difference, rank
 from controls.stats.interval import FEW_UNITS, bounds
 from controls.stats.two_sample import judge_models
+from controls.stats.verdict import Evidence
 
 
 def difference_in_differences(
@@ -200,15 +201,12 @@ def _record(
     p = rank(own.selectivities, redrawn.selectivities, stream(study.seed, "rank of models"))
     several = len(own.own) > 1
     ends, control = bounds(found, study.alpha), isinstance(against, Control)
-    verdict, reason = judge_models(
-        found,
-        ends,
-        p,
-        (len(own.own), len(redrawn.own)),
-        alpha=study.alpha,
-        smallest_effect=study.smallest_effect,
-        names=("trained", "redrawn" if control else "other"),
-    )
+    evidence = Evidence(
+        found, ends, p.upper, p.lower, p.floor, problem.n_units, None, several,
+        score="the selectivity", control="that of the other models",
+    )  # fmt: skip
+    sizes, names = (len(own.own), len(redrawn.own)), ("trained", "redrawn" if control else "other")
+    verdict, reason = judge_models(evidence, sizes, names, study.alpha, study.smallest_effect)
     ensemble = getattr(against, "ensemble", None) or f"drawn by {describe(against)}" if control else "given"
     what = f"models {ensemble}" if control else "the other models given"
     return DifferenceInDifferences(

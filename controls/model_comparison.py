@@ -16,6 +16,7 @@ from controls.core.validate import one_of, plain_text, real_number, whole_number
 from controls.stats.differences import rank
 from controls.stats.interval import bounds
 from controls.stats.two_sample import judge_models, welch
+from controls.stats.verdict import Evidence
 
 
 def compare_models(
@@ -82,15 +83,12 @@ def compare_models(
     found = welch(one, other)
     p = rank(one, other, stream(seed, "rank of models"))
     reach = bounds(found, alpha)
-    verdict, reason = judge_models(
-        found,
-        reach,
-        p,
-        (len(one), len(other)),
-        alpha=alpha,
-        smallest_effect=smallest_effect,
-        names=pair,
-    )
+    sizes = len(one), len(other)
+    evidence = Evidence(
+        found, reach, p.upper, p.lower, p.floor, sum(sizes), None, min(sizes) > 1,
+        score=f"the mean of {pair[0]} models", control=f"that of {pair[1]} ones", unit="models",
+    )  # fmt: skip
+    verdict, reason = judge_models(evidence, sizes, pair, alpha, smallest_effect)
     return ModelComparison(
         of=words.pop(),
         names=pair,

@@ -74,7 +74,8 @@ class PermuteWeights(WeightControl):
 
     The rank is exact for weights that are exchangeable in this way: independent and identically distributed
     entries for "entry", those of one neuron for "row". Each draw is checked: sorted, every tensor is what it was,
-    bit for bit. Cost of a draw: O(N log N) for N parameters, then one forward pass.
+    bit for bit; and a draw that by chance changes nothing is refused, which happens to matrices of a handful of
+    entries alone. Cost of a draw: O(N log N) for N parameters, then one forward pass.
 
     References
     ----------

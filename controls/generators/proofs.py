@@ -95,6 +95,7 @@ def activation_figures(before: Any, after: Any) -> dict[str, float]:
             "see: every score would stay; draw the layers independently of one another."
         )
     return {
+        "activation norm, trained": _norm(old),
         "activation norm, drawn over trained": _norm(new) / max(_norm(old), 1e-300),
         "activation rank, trained": _effective_rank(old),
         "activation rank, drawn": _effective_rank(new),

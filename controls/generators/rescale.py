@@ -42,7 +42,7 @@ class MatchActivations(WeightControl):
         mean and variance, each one number a layer.
     layers : str or sequence of str, optional
         Globs on the paths of modules, of which ``*`` stands for one step, such as ``"encoder.layer.*"``. Where None,
-        every module that has a redrawn matrix, or embedding, as its ``weight``.
+        every module whose ``weight`` is redrawn: linear layers, convolutions, embeddings, norms.
     batch : int
         How many sequences are the calibration batch, read together; they are spread evenly over all lengths.
 
@@ -146,7 +146,7 @@ class MatchActivations(WeightControl):
     def _layers(self, model: nn.Module, targets: Sequence[Tensor]) -> tuple[str, ...]:
         if self.layers is not None:
             return modules_like(model, self.layers, "layer")
-        return tuple(t.path for t in targets if t.attribute == "weight" and (t.is_matrix or t.is_embedding) and t.path)
+        return tuple(tensor.path for tensor in targets if tensor.attribute == "weight" and tensor.path)
 
     def redraw(self, swap: Swap, targets: Sequence[Tensor], source: Source, seed: int) -> dict[str, float]:
         """Redraw, then rescale what was redrawn."""

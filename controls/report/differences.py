@@ -13,7 +13,6 @@ import numpy as np
 
 from controls.core.result import DifferenceInDifferences
 from controls.report.escape import no_commands, printable, with_text
-from controls.report.files import write_text
 from controls.report.format import count, duration, interval, number, percent, probability
 
 if TYPE_CHECKING:
@@ -122,6 +121,8 @@ def difference_json(record: DifferenceInDifferences, path: str | Path | None = N
     content = asdict(record) | {"schema": SCHEMA, "components": _component_rows(record), "verdict": str(record.verdict)}
     text = json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n"
     if path is not None:
+        from controls.report.files import write_text
+
         write_text(Path(path), text)
     return text
 

@@ -131,12 +131,24 @@ def _whole(
     if len(contrasts) > 1:
         parts.append(replace(_of_means(DRAWS, contrasts), **({"variance": 0.0} if design.enumerated else {})))
         if design.exact:
-            spread = trained.drawn.var(axis=1, ddof=1) - trained.drawn_variance
-            beyond = float(np.maximum(0.0, spread).mean())
+            beyond = max(0.0, float(contrasts.var(ddof=1)) - _of_one_draw(trained, redrawn))
             parts.append(Component("folds that share units", len(contrasts), beyond, len(contrasts) - 1.0))
     if seeds is not None and len(seeds) > 1:
         parts.append(_of_means("trainer seeds", seeds))
     return parts
+
+
+def _of_one_draw(trained: Scores, redrawn: Scores) -> float:
+    """Return the variance over units of the contrast of one label draw.
+
+    It is that of the contrast of the observed labels, as far as draws vary more over units than they
+    do in each model: which units go together in all models is taken from the observed labels.
+    """
+    both = trained, redrawn
+    observed = float(np.square(trained.deviations.mean(axis=0) - redrawn.deviations.mean(axis=0)).sum())
+    apart = sum(float(np.square(scores.deviations).sum(axis=1).mean()) / len(scores.own) for scores in both)
+    drawn = sum(float(scores.drawn_variance.mean()) / len(scores.own) for scores in both)
+    return observed * drawn / apart if apart > 0 else drawn
 
 
 def _of_means(factor: str, means: np.ndarray) -> Component:

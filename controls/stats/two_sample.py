@@ -8,7 +8,6 @@ import numpy as np
 
 from controls.core.result import Estimate, Verdict
 from controls.stats.interval import FEW_UNITS, estimate
-from controls.stats.pvalue import PValues
 from controls.stats.verdict import Evidence, judge
 
 
@@ -45,39 +44,21 @@ def welch(first: np.ndarray, second: np.ndarray, *, level: float = 0.95) -> Esti
 
 
 def judge_models(
-    found: Estimate,
-    bounds: tuple[float, float],
-    p: PValues,
-    sizes: tuple[int, int],
-    *,
-    alpha: float,
-    smallest_effect: float,
-    names: tuple[str, str],
+    evidence: Evidence, sizes: tuple[int, int], names: tuple[str, str], alpha: float, smallest_effect: float
 ) -> tuple[Verdict, str]:
-    """Return the verdict of one group of models beside another, and its reason in words.
+    """Return the verdict of I models beside J others, and its reason in words, which name the models needed.
 
     Conditions are those of a comparison with a control (:func:`controls.stats.verdict.judge`).
     """
-    evidence = Evidence(found, bounds, p.upper, p.lower, p.floor, sum(sizes), None)
-    verdict = judge(evidence, alpha, smallest_effect)[0]
-    low, high = bounds
-    span = f"{100 * (1 - 2 * alpha):g}% interval {low:+.3f} to {high:+.3f}".replace("-", "−")  # a minus sign
-    m = smallest_effect
-    if verdict is Verdict.INCONCLUSIVE and p.floor > alpha:
-        least = _needed(sizes[0], alpha)
-        more = f"; at alpha {alpha:g} at least {least} {names[1]} ones are needed" if least > sizes[1] else " by ties"
-        design = f"{sizes[0]} {names[0]} and {sizes[1]} {names[1]} models"
-        return verdict, f"the design cannot decide: with {design} p is never below {p.floor:.3g}{more}"
-    if math.isnan(low):
-        return verdict, "there is no interval: nothing varies, or each group has one model"
-    reasons = {
-        Verdict.SELECTIVE: f"{found.value:.3f} more than {names[1]} models give on average ({span})",
-        Verdict.NEGLIGIBLE: f"more than {names[1]} models give, but by less than the {m:g} that matters ({span})",
-        Verdict.EQUIVALENT: f"within {m:g} of what {names[1]} models give, either way ({span})",
-        Verdict.WORSE: f"{names[1]} models give {-found.value:.3f} more ({span})",
-        Verdict.INCONCLUSIVE: f"{span}; not distinguished from {names[1]} models",
-    }
-    return verdict, reasons[verdict]
+    verdict, reason = judge(evidence, alpha, smallest_effect)
+    if evidence.p_floor <= alpha:
+        return verdict, reason
+    least = _needed(sizes[0], alpha)
+    more = (
+        f"; at alpha {alpha:g} at least {least} {names[1]} ones are needed" if least > sizes[1] else ", because of ties"
+    )
+    design = f"{sizes[0]} {names[0]} and {sizes[1]} {names[1]} models"
+    return verdict, f"the design cannot decide: with {design} p is never below {evidence.p_floor:.3g}{more}"
 
 
 def _needed(n_first: int, alpha: float) -> int:

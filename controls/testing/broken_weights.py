@@ -192,6 +192,57 @@ class KeepsDrawnWeights(_Claims):
 
 @final
 @dataclass(frozen=True)
+class PutsBackWhereAllGoesWell(_Claims):
+    """Claims to leave the caller's model alone, but forgets it where the extraction fails."""
+
+    @property
+    def _sound(self) -> Reinitialize:
+        return Reinitialize("moments")
+
+    def redraw(self, swap: Swap, targets: Sequence[Tensor], source: Source, seed: int) -> dict[str, float]:
+        """Write as the sound control does."""
+        return self._sound.redraw(swap, targets, source, seed)
+
+    def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return the problem of a model that is put back afterwards, where there is an afterwards."""
+        import torch
+
+        source = self._source(problem)
+        trained = [parameter.detach().clone() for parameter in source.model.parameters()]
+        for parameter in source.model.parameters():
+            parameter.data.copy_(torch.from_numpy(rng.standard_normal(parameter.shape)))
+        drawn = source.extract(source.model, source.inputs)
+        for parameter, values in zip(source.model.parameters(), trained, strict=True):
+            parameter.data.copy_(values)
+        return problem.with_activations(drawn)
+
+
+@final
+@dataclass(frozen=True)
+class CutsTies(_Claims):
+    """Claims to leave ties, but gives one of two tied parameters values of its own while it draws."""
+
+    @property
+    def _sound(self) -> Reinitialize:
+        return Reinitialize("moments")
+
+    def redraw(self, swap: Swap, targets: Sequence[Tensor], source: Source, seed: int) -> dict[str, float]:
+        """Write as the sound control does."""
+        return self._sound.redraw(swap, targets, source, seed)
+
+    def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return the problem of a model whose unembedding is a tensor of its own for as long as it reads."""
+        source = self._source(problem)
+        unembed = source.model.unembed
+        tied, unembed.weight = unembed.weight, type(unembed.weight)(unembed.weight.detach() + 1, requires_grad=False)
+        try:
+            return super().draw(problem, rng)
+        finally:
+            unembed.weight = tied
+
+
+@final
+@dataclass(frozen=True)
 class DrawsWithReplacement(_Claims):
     """Claims that entries trade places, but draws them with replacement."""
 
@@ -247,6 +298,8 @@ BROKEN_WEIGHTS: tuple[tuple[Control, str], ...] = (
     (ForgetsSigns(), "claims to destroy which weight stands where in a matrix, but +"),
     (SharesOneRotation(), "the redraw only rotates the activations"),
     (KeepsDrawnWeights(), "changed the caller's problem (weights)"),
+    (PutsBackWhereAllGoesWell(), "byte for byte, after a RuntimeError too"),
+    (CutsTies(), "must leave tied parameters tied"),
     (DrawsWithReplacement(), "claims to keep the values in every tensor of weights"),
     (RescalesNothing(), "claims to keep the norm of activations of each layer"),
     (GoesTooFar(), "which it does not target"),

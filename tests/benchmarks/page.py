@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from problems import TOL, UNCORRELATED
 from timing import cores
+from weights import Drawn
+from weights import table as weights_table
 from workers import DRAWS, Way
 
 PEERS = {
@@ -78,6 +80,7 @@ class Page:
     growths: list[Growth] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
     ways: list[Way] = field(default_factory=list)
+    weights: list[Drawn] = field(default_factory=list)
 
     def text(self) -> str:
         """Return the page."""
@@ -104,6 +107,12 @@ class Page:
                 f"scikit-learn's LogisticRegression, one fit at a time: the problem and {DRAWS} draws in five folds."
             )
             parts += ["## Threads and workers", words, _ways_table(self.ways)]
+        if self.weights:
+            words = (
+                "One draw of all matrices with the trained singular values, which are known: swapping weights in and "
+                "out and the check of every spectrum included. Beside it `torch.nn.init.orthogonal_` on these shapes."
+            )
+            parts += ["## Weights", words, weights_table(self.weights)]
         return "\n\n".join(parts) + "\n"
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from controls.testing.weight_problems import ugly_model
+
 HERE = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -15,7 +17,7 @@ HERE = Path(__file__).parents[1] / "benchmarks"
 def run(monkeypatch):
     """The module that times, with small sizes; its parts find each other by plain names, as in a script."""
     monkeypatch.syspath_prepend(str(HERE))
-    for name in ("problems", "timing", "page", "workers", "run"):
+    for name in ("problems", "timing", "weights", "page", "workers", "run"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = importlib.import_module("run")
     monkeypatch.setattr(found, "N", 200)
@@ -40,8 +42,10 @@ def test_every_table_is_made(run, capfd):
     peak = run.memory("ridge", n=300, d=8)
     assert 0 < peak.before <= peak.peak
     way = importlib.import_module("workers").Way("one at a time", 0.5)
+    drawn = importlib.import_module("weights").draws(ugly_model(), "tiny", ("full", "per_head"), 1)
+    assert [row.matrices for row in drawn] == [14, 14]
     sizes = {"n": 200, "d": 8, "classes": 3, "repeats": 1, "full": False}
-    text = page.Page(sizes, (1.0, 2.0), speeds, growths, [peak], [way]).text()
+    text = page.Page(sizes, (1.0, 2.0), speeds, growths, [peak], [way], drawn).text()
     for row in (
         "| ridge (",
         "| multinomial (",
@@ -49,6 +53,7 @@ def test_every_table_is_made(run, capfd):
         "| logistic, n |",
         "| ridge | 300 × 8 |",
         "| one at a time | 0.50 |",
+        "| tiny, `MatchSpectrum(mode='full')` | 14 |",
     ):
         assert row in text
 
