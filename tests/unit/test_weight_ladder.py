@@ -231,6 +231,13 @@ def test_norms_of_activations_are_the_trained_ones(problem, layers):
     assert drawn.proof["largest error of a matched size"] < 2e-3
 
 
+def test_a_layer_inside_one_that_is_rescaled_may_be_looked_at(problem):
+    model, ids = problem.source.model, problem.source.inputs.arrays[""]
+    inside = ct.from_model(model, ids, "blocks.0.into", pooling="mean", labels=problem.labels)
+    drawn = ct.MatchActivations(ct.Reinitialize(), layers="blocks.*").draw(inside, np.random.default_rng(0))
+    assert drawn.proof["layers rescaled"] == 2
+
+
 def test_means_and_variances_are_the_trained_ones(problem):
     model, ids = problem.source.model, problem.source.inputs.arrays[""]
     paths = ["blocks.0.into", "blocks.1.into"]
