@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from controls.core.problem import Problem as Problem
     from controls.core.problem import Source as Source
     from controls.core.result import Comparison as Comparison
+    from controls.core.result import DifferenceInDifferences as DifferenceInDifferences
     from controls.core.result import Estimate as Estimate
     from controls.core.result import Result as Result
     from controls.core.result import Sweep as Sweep
     from controls.core.study import Study as Study
     from controls.core.trainer import BatchTrainer as BatchTrainer
     from controls.core.trainer import Trainer as Trainer
+    from controls.differences import difference_in_differences as difference_in_differences
     from controls.experiment import correct as correct
     from controls.experiment import measure as measure
     from controls.experiment import plan as plan
@@ -78,6 +80,8 @@ _HOME = {
     "Problem": "core.problem",
     "Source": "core.problem",
     "Comparison": "core.result",
+    "DifferenceInDifferences": "core.result",
+    "difference_in_differences": "differences",
     "Estimate": "core.result",
     "Result": "core.result",
     "Sweep": "core.result",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,19 @@ class Metric(ABC):
     @property
     def task(self) -> Task | None:
         """What kind of labels it is for; None where either."""
+        return None
+
+    @property
+    def timesteps(self) -> tuple[float, ...] | None:
+        """Shares of the units after which a probe is trained anew, where blocks are scored one after another."""
+        return None
+
+    def unfitted(self, n_classes: int) -> float:
+        """Return the score of a fold in which nothing can be fitted; NaN where it has none."""
+        return math.nan
+
+    def remark(self, score: float, n: int, n_classes: int) -> str | None:
+        """Return what else to say of the score of n rows."""
         return None
 
 

@@ -198,3 +198,73 @@ class Sweep(Reported):
     def __iter__(self) -> Iterator[str]:
         """Go over the names of the sites, as over those of a mapping."""
         return iter(self.results)
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of the variance of an estimate."""
+
+    factor: str  # units, redrawn models, label draws …
+    levels: int  # how many there were
+    variance: float  # what it adds to the variance of the estimate
+    df: float
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class DifferenceInDifferences:
+    """(task − control) in the trained model less (task − control) in redrawn ones. Prints as a table."""
+
+    title: str
+    metric: str
+    estimate: Estimate  # the difference, with units, models and label draws in its interval
+    bounds: tuple[float, float]  # ends of the 1 − 2·alpha interval, by which the verdict goes
+    trained: np.ndarray  # selectivities (T,)
+    redrawn: np.ndarray  # selectivities (J,)
+    trained_scores: tuple[float, float]  # mean on the labels, mean on the label control
+    redrawn_scores: tuple[float, float]
+    p_value: float
+    p_lower: float
+    p_floor: float
+    inference: str  # "ensemble": the rank of one model; "exact": a test of several against several
+    verdict: Verdict
+    reason: str
+    components: tuple[Component, ...]
+    labels: str  # the label control, as it would be typed
+    against: str  # what trained models are compared with
+    null: str
+    licenses: str
+    notes: tuple[str, ...]
+    proofs: tuple[Mapping[str, float], ...]  # of the redrawn models
+    alpha: float
+    smallest_effect: float
+    draws: int  # of labels
+    n: int
+    n_units: int
+    unit: str
+    seed: int
+    seconds: float
+
+    def __repr__(self) -> str:
+        """Return the tables that the terminal shows."""
+        from controls import report
+
+        return report.difference_text(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per model: its selectivity, and whether it was trained."""
+        from controls import report
+
+        return report.difference_frame(self)
+
+    def components_frame(self) -> pd.DataFrame:
+        """Return one row per part of the variance: factor, levels, variance, share, degrees of freedom."""
+        from controls import report
+
+        return report.components_frame(self)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the record as JSON, and write it where a path is given."""
+        from controls import report
+
+        return report.difference_json(self, path)

@@ -11,6 +11,7 @@ from controls.core.errors import InputError, InputTypeError, NameNotFound, unkno
 from controls.core.metric import ColumnMetric, FindingMetric, Metric
 from controls.core.trainer import Task
 from controls.metrics.classification import Accuracy, BalancedAccuracy, NegLogLoss, RocAuc, RocAucOvr
+from controls.metrics.codelength import NegCodelength
 from controls.metrics.correlation import PearsonR
 from controls.metrics.precision import F1, AveragePrecision, F1Macro
 from controls.metrics.regression import R2, NegMeanSquaredError
@@ -23,6 +24,7 @@ BUILT_IN: dict[str, ColumnMetric] = {
         RocAuc(),
         RocAucOvr(),
         NegLogLoss(),
+        NegCodelength(),
         AveragePrecision(),
         F1(),
         F1Macro(),
@@ -39,6 +41,8 @@ _SHORT = {  # what people call it: the name that it has
     "pearson": "pearsonr",
     "correlation": "pearsonr",
     "cross_entropy": "neg_log_loss",
+    "mdl": "neg_codelength",
+    "description_length": "neg_codelength",
     "mse": "neg_mean_squared_error",
     "rmse": "neg_root_mean_squared_error",
     "mae": "neg_mean_absolute_error",

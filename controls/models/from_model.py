@@ -51,7 +51,8 @@ def from_model(
         Several paths, instead: the activations are then sites of these names, for ``ct.sweep``.
     labels, groups : array of one entry per row, or per sequence; or a list per sequence
         What is asked of each row, and named columns. One entry per sequence holds for all its rows; a list per
-        sequence holds one entry per word (or per token), and words that got no token are left out of it.
+        sequence holds one entry per word (or per token), and words that got no token are left out of it. An
+        array of the shape of the token ids holds one entry per token.
     unit : str, optional
         The independent group; "sequence" where None and sequences have several rows.
     tokenizer : tokenizer of Hugging Face, optional
@@ -167,7 +168,10 @@ def _as_rows(column: Any, rows: Rows, inputs: ModelInputs, name: str) -> np.ndar
         raise InputError(
             f"{name} must have one entry per row ({rows.n}) or per sequence ({count}), got shape {array.shape}."
         )
-    return array if len(array) == rows.n else array[rows.sequence_of]
+    if len(array) == rows.n:
+        return array
+    by_position = rows.n > count and inputs.mask is not None and array.shape == inputs.mask.shape
+    return array[rows.sequence_of, rows.number] if by_position else array[rows.sequence_of]
 
 
 def _nested(column: Sequence[Sequence[Any]], rows: Rows, name: str) -> np.ndarray:

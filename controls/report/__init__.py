@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from controls.report.annotations import as_annotations
 from controls.report.claims import Record, all_shown, checked, shown
+from controls.report.differences import components_frame, difference_frame, difference_json, difference_text
 from controls.report.escape import printable
 from controls.report.junit import as_junit
 from controls.report.markdown import as_markdown
@@ -31,6 +32,10 @@ __all__ = [
     "as_markdown",
     "as_parquet",
     "as_text",
+    "components_frame",
+    "difference_frame",
+    "difference_json",
+    "difference_text",
     "from_json",
     "plot",
     "print_result",

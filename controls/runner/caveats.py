@@ -11,7 +11,7 @@ from controls.core.exactness import LEVEL, fold_trace
 from controls.core.rng import stream
 from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
-from controls.runner.folds import FixedFolds, UnitFolds
+from controls.runner.folds import FixedFolds, OnlineFolds, UnitFolds
 from controls.runner.saturation import saturation_caveats
 
 _FEW_MODELS = 5  # draws of a model below which lying among them says little
@@ -94,7 +94,7 @@ def _of_maker(control: Control, evaluator: Evaluator) -> tuple[str, ...]:
 def _of_folds(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:
     """Return what is amiss between labels and folds that did not come from units and seed alone."""
     orbit = control.orbit(evaluator.problem)
-    if orbit is None or control.inference != "exact" or isinstance(evaluator.folds, UnitFolds):
+    if orbit is None or control.inference != "exact" or isinstance(evaluator.folds, (UnitFolds, OnlineFolds)):
         return ()
     trace = fold_trace(evaluator.problem, orbit, stream(seed, "caveats", "folds"), evaluator.folds.default())
     if trace.p > LEVEL:

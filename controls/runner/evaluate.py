@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -16,7 +17,7 @@ from controls.core.metric import ColumnMetric, FindingMetric, Metric
 from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
-from controls.runner.evaluation import Evaluation, FoldPart, combine, reassemble
+from controls.runner.evaluation import Evaluation, FoldPart, Message, combine, reassemble
 from controls.runner.folds import Choice, Folds, SplitterFolds
 from controls.runner.label_columns import evaluate_sets
 from controls.runner.resample import FoldUnits, Resampling, column_deviations, mean_deviations, resampled
@@ -96,7 +97,8 @@ class Evaluator:
                 self._fold(choice, k, split, columns, FoldUnits(codes, resampling))
                 for k, (split, codes) in enumerate(zip(splits, tests, strict=True))
             ]
-            combined = combine(fold_parts, splits, self.problem.unit_codes, self.problem.n_units)
+            message = Message.of(splits, self._unfitted) if self.folds.online else None
+            combined = combine(fold_parts, splits, self.problem.unit_codes, self.problem.n_units, message)
             parts.append((choice.columns, combined))
         return reassemble(parts, labels.shape[1])
 
@@ -137,10 +139,15 @@ class Evaluator:
             fine &= self.metric.defined(class_counts(targets[test], n_classes))
         return fine
 
+    @property
+    def _unfitted(self) -> float:
+        """What a fold scores in which nothing can be fitted."""
+        return math.nan if self.problem.labels is None else self.metric.unfitted(len(self.problem.classes))
+
     # -- one fold ----------------------------------------------------------------------------------
 
     def _fold(self, choice: Choice, k: int, split: Split, columns: Columns, units: FoldUnits) -> FoldPart:
-        scores = np.full(columns.targets.shape[1], np.nan)
+        scores = np.full(columns.targets.shape[1], self._unfitted)
         usable = np.flatnonzero(self._fold_usable(split, columns.targets))
         if not len(usable):
             return FoldPart(scores, None, True)

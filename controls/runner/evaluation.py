@@ -37,8 +37,30 @@ class FoldPart:
     left_out: bool  # whether deviations come from leaving units out
 
 
-def combine(parts: Sequence[FoldPart], splits: Sequence[Split], unit_codes: np.ndarray, n_units: int) -> Evaluation:
-    """Return mean scores over folds, and deviations of those means.
+@dataclass(frozen=True)
+class Message:
+    """How the scores of blocks make that of one message: by their rows, with a first block that is in no test."""
+
+    first: float  # share of the rows that the first block has
+    score: float  # what its rows score
+    weights: np.ndarray  # (K,), shares of the rows of the blocks that are tested
+
+    @classmethod
+    def of(cls, splits: Sequence[Split], score: float) -> Message:
+        """Return that of folds, each of which tests on the block after its training rows."""
+        rows = np.array([len(splits[0][0]), *(len(test) for _, test in splits)])
+        shares = rows / rows.sum()
+        return cls(float(shares[0]), score, shares[1:])
+
+
+def combine(
+    parts: Sequence[FoldPart],
+    splits: Sequence[Split],
+    unit_codes: np.ndarray,
+    n_units: int,
+    message: Message | None = None,
+) -> Evaluation:
+    """Return mean scores over folds (over the rows of a ``message``), and deviations of those means.
 
     A fold from which some unit cannot be left out (it has one unit, or one unit holds a whole
     class), or whose score stays what it is whichever is (F1 of a fit that never says yes), is a unit
@@ -48,10 +70,13 @@ def combine(parts: Sequence[FoldPart], splits: Sequence[Split], unit_codes: np.n
     count = (~np.isnan(fold_scores)).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.where(count > 0, np.nansum(fold_scores, axis=0) / count, np.nan)
+    if message is not None:
+        means = message.first * message.score + message.weights @ fold_scores
+    divisors = _divisors(count, len(parts), message)
     left_out = all(part.left_out for part in parts)
     deviations = np.zeros((n_units if left_out else RESAMPLES, len(means)))
     df, thin_folds = np.zeros(len(means)), np.zeros(len(means))
-    for part, (_, test) in zip(parts, splits, strict=True):
+    for part, (_, test), divisor in zip(parts, splits, divisors, strict=True):
         if part.deviations is None:
             continue
         members = np.unique(unit_codes[test])
@@ -61,18 +86,30 @@ def combine(parts: Sequence[FoldPart], splits: Sequence[Split], unit_codes: np.n
         if left_out:  # zeros of resampling may be those of columns that were not resampled
             thin |= defined & ~part.deviations.any(axis=0)
         whole = defined & ~thin
-        deviations[slots[:, None], np.flatnonzero(whole)] += part.deviations[:, whole] / count[whole]
-        scale = np.sqrt(count[thin] / np.maximum(count[thin] - 1, 1)) / count[thin]
+        deviations[slots[:, None], np.flatnonzero(whole)] += part.deviations[:, whole] / divisor[whole]
+        scale = np.sqrt(count[thin] / np.maximum(count[thin] - 1, 1)) / divisor[thin]
         deviations[slots[0], thin] += (part.scores[thin] - means[thin]) * scale
         df += np.where(whole, len(members) - 1, 0)
         thin_folds += thin
     df += np.maximum(thin_folds - 1, 0)
     tested = len(np.unique(np.concatenate([unit_codes[test] for _, test in splits])))
-    shares = _shares(parts, [unit_codes[test] for _, test in splits], n_units, left_out) if len(means) == 1 else None
+    shares = None
+    if len(means) == 1:
+        shares = _shares(parts, [unit_codes[test] for _, test in splits], n_units, left_out, divisors[:, 0])
     return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1), left_out, shares)
 
 
-def _shares(parts: Sequence[FoldPart], tests: Sequence[np.ndarray], n_units: int, left_out: bool) -> np.ndarray:
+def _divisors(count: np.ndarray, n_folds: int, message: Message | None) -> np.ndarray:
+    """Return by what each fold's part in the mean of each column is divided, (K, B)."""
+    if message is None:
+        return np.repeat(np.maximum(count, 1)[None], n_folds, axis=0)
+    with np.errstate(divide="ignore"):  # a block without rows has no part in the message
+        return np.repeat((1 / message.weights)[:, None], len(count), axis=1)
+
+
+def _shares(
+    parts: Sequence[FoldPart], tests: Sequence[np.ndarray], n_units: int, left_out: bool, divisors: np.ndarray
+) -> np.ndarray:
     """Return what each unit (each fold, where units cannot be left out) adds to the score of the first column.
 
     A unit of leverage l (its share of the fold's test rows) and deviation v adds l·score + (1 − l)·v:
@@ -80,22 +117,20 @@ def _shares(parts: Sequence[FoldPart], tests: Sequence[np.ndarray], n_units: int
     order. A fold from which some unit cannot be left out is added as one, in the place of its first.
     Folds that share units are one.
     """
-    scores = np.array([part.scores[0] for part in parts])
-    count = max(1, int((~np.isnan(scores)).sum()))
-    scores = np.nan_to_num(scores)
+    scores = np.nan_to_num([part.scores[0] for part in parts])
     if not left_out:
         apart = sum(len(np.unique(codes)) for codes in tests) == len(np.unique(np.concatenate(tests)))
-        return (scores if apart else scores.sum(keepdims=True)) / count
+        return scores / divisors if apart else (scores / divisors).sum(keepdims=True)
     shares = np.zeros(n_units)
-    for part, codes, score in zip(parts, tests, scores, strict=True):
+    for part, codes, score, divisor in zip(parts, tests, scores, divisors, strict=True):
         if part.deviations is None or not len(codes):
             continue
         members, sizes = np.unique(codes, return_counts=True)
         leverage, own = sizes / len(codes), part.deviations[:, 0]
         if np.isnan(own).any():
-            shares[members[0]] += score / count
+            shares[members[0]] += score / divisor
         else:
-            shares[members] += (leverage * score + (1 - leverage) * own) / count
+            shares[members] += (leverage * score + (1 - leverage) * own) / divisor
     return shares
 
 

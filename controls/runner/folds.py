@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from controls.core.errors import InputError, InputTypeError
+from controls.core.metric import Metric
 from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.core.trainer import Split
@@ -42,6 +43,11 @@ class Folds(ABC):
     def key(self) -> str:
         """A hash of the folds that columns get unless their labels ask for others."""
         return _key(self.default())
+
+    @property
+    def online(self) -> bool:
+        """Whether folds are blocks one after another, whose rows make one message."""
+        return False
 
     @abstractmethod
     def choose(self, targets: np.ndarray, usable: Callable[[Sequence[Split], np.ndarray], np.ndarray]) -> list[Choice]:
@@ -73,7 +79,7 @@ class UnitFolds(Folds):
     @property
     def words(self) -> str:
         """The rule in words."""
-        return f"{self.n_splits} folds of whole {self.unit}{'' if self.unit.endswith('s') else 's'}"
+        return f"{self.n_splits} folds of whole {plural(self.unit)}"
 
     def default(self) -> tuple[Split, ...]:
         """Return the first split."""
@@ -101,6 +107,43 @@ class UnitFolds(Folds):
             chosen[better] = attempt
             best[todo] = np.maximum(best[todo], count)
         return [Choice(str(a), splits[a], np.flatnonzero(chosen == a)) for a in np.unique(chosen)]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class OnlineFolds(Folds):
+    """Blocks of whole units in an order that depends on the seed alone; each fold trains on all blocks before it.
+
+    All label columns have the same blocks: a block that cannot be fitted has a score all the same.
+    """
+
+    units: np.ndarray
+    timesteps: tuple[float, ...]
+    seed: int
+    unit: str
+
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        return f"{len(self.default()) + 1} blocks of whole {plural(self.unit)}, each coded after those before it"
+
+    @property
+    def online(self) -> bool:
+        """They are."""
+        return True
+
+    def default(self) -> tuple[Split, ...]:
+        """Return the folds; the first block is trained on, and is in no test."""
+        n_units = int(self.units.max()) + 1
+        place = np.empty(n_units, dtype=np.int64)
+        place[stream(self.seed, "folds", "online").permutation(n_units)] = np.arange(n_units)
+        ends = np.unique([min(n_units - 1, max(1, round(share * n_units))) for share in self.timesteps])
+        block = np.searchsorted(ends, place[self.units], side="right")
+        return tuple((np.flatnonzero(block < k), np.flatnonzero(block == k)) for k in range(1, len(ends) + 1))
+
+    def choose(self, targets: np.ndarray, usable: Callable[[Sequence[Split], np.ndarray], np.ndarray]) -> list[Choice]:
+        """Return the same blocks for every column."""
+        return [Choice("online", self.default(), np.arange(targets.shape[1]))]
 
 
 @final
@@ -165,6 +208,11 @@ def _key(splits: Sequence[Split]) -> str:
     return sha256(b"|".join(part.tobytes() for pair in splits for part in pair)).hexdigest()
 
 
+def plural(unit: str) -> str:
+    """Return the name of many of a unit."""
+    return unit if unit.endswith("s") else f"{unit}s"
+
+
 def make_folds(cv: Any, problem: Problem, seed: int) -> Folds:
     """Return the folds that ``cv`` asks for; refuse too few units, or a unit on both sides."""
     if cv is None or isinstance(cv, (int, np.integer)):
@@ -180,12 +228,27 @@ def make_folds(cv: Any, problem: Problem, seed: int) -> Folds:
     )
 
 
+def folds_for(metric: Metric, cv: Any, problem: Problem, seed: int) -> Folds:
+    """Return the folds that a metric makes itself, or those that ``cv`` asks for."""
+    if metric.timesteps is None:
+        return make_folds(cv, problem, seed)
+    if cv is not None:
+        raise InputError(f"cv must be None for scoring={metric.name!r}, which makes blocks of its own, got {cv!r}.")
+    _check_units(problem)
+    return OnlineFolds(problem.unit_codes, metric.timesteps, seed, problem.unit_name)
+
+
+def _check_units(problem: Problem) -> None:
+    if problem.n_units < 2:
+        raise InputError(
+            f"unit {problem.unit_name!r} must have at least two members to split by, got one; name a finer unit, "
+            "or add data."
+        )
+
+
 def _unit_folds(cv: Any, problem: Problem, seed: int) -> UnitFolds:
     n_units, unit = problem.n_units, problem.unit_name
-    if n_units < 2:
-        raise InputError(
-            f"unit {unit!r} must have at least two members to split by, got one; name a finer unit, or add data."
-        )
+    _check_units(problem)
     if cv is not None:
         whole_number(cv, "cv", low=2)
         if cv > n_units:

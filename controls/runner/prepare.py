@@ -14,7 +14,7 @@ from controls.core.problem import Problem
 from controls.core.study import Study
 from controls.core.trainer import Output, Task, Trainer
 from controls.runner.evaluate import Evaluator
-from controls.runner.folds import make_folds
+from controls.runner.folds import folds_for
 from controls.runner.label_columns import are_numbers, check_columns, first_column
 from controls.runner.plan import Plan, make_plan
 
@@ -54,7 +54,7 @@ def prepare(study: Study, problem: Problem) -> Prepared:
                 f"target must be 'fitted' for {control.name}, which does not act on labels, got 'expected'."
             )
         control.check(problem)
-    folds = make_folds(study.cv, first_column(problem), study.seed)
+    folds = folds_for(metric, study.cv, first_column(problem), study.seed)
     evaluator = Evaluator(trainer, problem, metric, folds, task, study.seed, sets=problem.label_sets)
     return Prepared(study, evaluator, make_plan(study, problem, trainer, metric, folds))
 

@@ -58,13 +58,13 @@ def run_prepared(prepared: Prepared, means: Means, title: str) -> tuple[Result, 
         alpha=study.alpha,
         smallest_effect=study.smallest_effect,
         target=study.target,
-        notes=_notes(evaluator),
+        notes=_notes(evaluator, score),
         provenance=_provenance(prepared, means.memory.where, started, time.perf_counter() - clock),
     )
     return result, run
 
 
-def _notes(evaluator: Evaluator) -> tuple[str, ...]:
+def _notes(evaluator: Evaluator, score: float) -> tuple[str, ...]:
     problem, notes = evaluator.problem, []
     if problem.unit is None:
         notes.append(
@@ -78,6 +78,9 @@ def _notes(evaluator: Evaluator) -> tuple[str, ...]:
             f"labels have {evaluator.sets.k} columns: scores are means over them, and controls keep a row's labels "
             "together."
         )
+    if problem.labels is not None:
+        n_classes = len(problem.classes) if evaluator.sets is None else 2
+        notes.extend(filter(None, [evaluator.metric.remark(score, problem.n, n_classes)]))
     return (*notes, *(remark.words for remark in problem.remarks if not remark.withdraws))
 
 

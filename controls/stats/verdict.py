@@ -28,6 +28,8 @@ class Evidence:
     test: bool = True  # whether p is that of a test, or a rank among an ensemble
     what: str = "relabelings"  # what was enumerated
     unscored: float = 0.0  # share of draws without a score, of which no interval speaks
+    score: str = "the score"  # what is compared, in words
+    control: str = "the control"  # with what
 
 
 def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Verdict, str]:
@@ -40,13 +42,13 @@ def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Ver
         return Verdict.INCONCLUSIVE, _too_small_a_design(evidence, alpha)
     if evidence.p_value <= alpha and low > 0 and low >= m:
         beyond = f", all of it at least the {m:g} that matters" if m else ""
-        return Verdict.SELECTIVE, f"the score is {value:.3f} above the control ({span}{beyond})"
+        return Verdict.SELECTIVE, f"{evidence.score} is {value:.3f} above {evidence.control} ({span}{beyond})"
     if evidence.p_value <= alpha and low > 0 and high < m:
-        return Verdict.NEGLIGIBLE, f"above the control, but by less than the {m:g} that matters ({span})"
+        return Verdict.NEGLIGIBLE, f"above {evidence.control}, but by less than the {m:g} that matters ({span})"
     if m > 0 and -m < low and high < m and evidence.unscored <= alpha:
-        return Verdict.EQUIVALENT, f"within {m:g} of the control either way ({span})"
+        return Verdict.EQUIVALENT, f"within {m:g} of {evidence.control} either way ({span})"
     if high < 0 and evidence.p_lower <= alpha:
-        return Verdict.WORSE, f"the control scores {-value:.3f} higher ({span})"
+        return Verdict.WORSE, f"{evidence.control} scores {-value:.3f} higher ({span})"
     return Verdict.INCONCLUSIVE, _undecided(evidence, alpha, m, span)
 
 

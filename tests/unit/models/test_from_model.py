@@ -163,6 +163,15 @@ def test_arrays_mappings_and_images():
     assert ct.from_model(reader, {"input_ids": ids, "attention_mask": mask}, layer="norm").n == 7
 
 
+def test_labels_of_the_shape_of_the_tokens_are_one_per_token(reader):
+    ids = np.arange(12).reshape(3, 4)
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]])
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    problem = ct.from_model(reader, inputs, layer="norm", labels=ids, groups={"token": ids})
+    assert problem.labels.tolist() == [0, 1, 2, 3, 4, 5, 8]
+    assert problem.groups["token"].tolist() == problem.labels.tolist()
+
+
 def test_the_callers_model_tokenizer_and_random_state_stay(reader):
     tokenizer, state, before = Words(), torch.get_rng_state(), {k: v.clone() for k, v in reader.state_dict().items()}
     problem = ct.from_model(reader, WORDS, layers=["blocks.0", "norm"], tokenizer=tokenizer)
