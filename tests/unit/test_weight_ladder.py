@@ -399,7 +399,14 @@ def _fit(made):
     return 1 - left @ left / ((made.labels - made.labels.mean()) ** 2).sum()
 
 
-def test_memory_of_a_control_is_its_own(problem):
+def test_a_control_inside_another_is_shown_as_it_is_typed():
+    from controls.core.control import describe
+
+    inner = ct.MatchSpectrum(mode="left")
+    assert describe(ct.MatchActivations(inner)) == "MatchActivations(after=MatchSpectrum(mode='left'))"
+
+
+def test_numbers_of_heads_are_compared_and_checked():
     assert replace(ct.PermuteWeights(heads={"a.*": 2})) == ct.PermuteWeights(heads=(("a.*", 2),))
     with pytest.raises(ct.InputError, match="heads must map globs"):
         ct.PermuteWeights(by="head", heads="blocks")
