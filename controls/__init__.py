@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from controls.generators.permute import PermuteWeights as PermuteWeights
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
+    from controls.generators.redrawn import WeightControl as WeightControl
     from controls.generators.rescale import MatchActivations as MatchActivations
     from controls.generators.sequences import ShiftLabels as ShiftLabels
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
@@ -114,6 +115,7 @@ _HOME = {
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",
+    "WeightControl": "generators.redrawn",
     "Controlled": "wrap.estimator",
     "controlled": "wrap.function",
 }

@@ -130,5 +130,5 @@ def describe(control: Any) -> str:
         value = getattr(control, item.name)
         default = item.default if item.default is not MISSING else None
         if value != default:
-            shown.append(f"{item.name}={value!r}")
+            shown.append(f"{item.name}={describe(value) if isinstance(value, Control) else repr(value)}")
     return f"{type(control).__name__}({', '.join(shown)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final, get_args
@@ -138,7 +139,7 @@ class PermuteWeights(WeightControl):
 
     def redraw(self, swap: Swap, targets: Sequence[Tensor], source: Source, seed: int) -> dict[str, float]:
         """Write the trained values in other places; refuse a draw in which they are not the same values."""
-        before = {tensor: sorted_bits(tensor.parameter) for tensor in targets}
+        before = {tensor: print_of_values(tensor.parameter) for tensor in targets}
         if self.by == "head":
             for attention in self._attentions(swap.model, swap.tensors, targets):
                 _redraw_heads(swap, attention, targets, seed)
@@ -146,8 +147,8 @@ class PermuteWeights(WeightControl):
             _redraw_neurons(swap, targets, seed)
         else:
             redraw_tensors(swap, targets, self._law, seed)
-        for tensor, bits in before.items():
-            if not bool((sorted_bits(tensor.parameter) == bits).all()):
+        for tensor, values in before.items():
+            if print_of_values(tensor.parameter) != values:
                 raise CannotControl(f"the redraw of {tensor.name!r} changed its values, not only their places.")
         return {"tensors with the same values, sorted": float(len(targets))}
 
@@ -165,12 +166,13 @@ class PermuteWeights(WeightControl):
         return as_tensor(tensor, matrix.gather(along, keys.argsort(dim=along)))
 
 
-def sorted_bits(values: torch.Tensor) -> torch.Tensor:
-    """Return the bit patterns of a tensor's entries, sorted: equal where the entries are the same."""
+def print_of_values(values: torch.Tensor) -> bytes:
+    """Return a hash of the bit patterns of a tensor's entries, sorted: the same where the entries are the same."""
     import torch
 
     whole = {2: torch.int16, 4: torch.int32, 8: torch.int64}[values.element_size()]
-    return values.detach().contiguous().view(-1).view(whole).sort().values
+    bits = values.detach().contiguous().view(-1).view(whole).sort().values
+    return hashlib.blake2b(bits.cpu().numpy().data, digest_size=16).digest()
 
 
 def _redraw_neurons(swap: Swap, targets: Sequence[Tensor], seed: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from controls.core.problem import Source
@@ -58,12 +58,11 @@ class Calibration:
         from controls.models.extract import Extraction
 
         self.model: nn.Module = source.model
-        self._extract, self._inputs, self._mask = source.extract, source.inputs, None
+        self._read, self._inputs, self._mask = source.extract, source.inputs, None
         whole = getattr(source.extract, "extract", None)  # of a source that takes some rows, the extraction of all
         how = source.extract if isinstance(source.extract, Extraction) else whole
         if isinstance(how, Extraction):
-            self._inputs = source.inputs.spread(batch)
-            self._extract = replace(how, batch_size=batch)
+            self._read, self._inputs = how.read, source.inputs.spread(batch)
             if self._inputs.mask is not None:
                 self._mask = self._inputs.mask[:, : int(self._inputs.lengths().max())]
 
@@ -72,7 +71,7 @@ class Calibration:
         import torch
 
         with torch.no_grad():
-            self._extract(self.model, self._inputs)
+            self._read(self.model, self._inputs)
 
     def sizes(self, paths: Sequence[str]) -> dict[str, Size]:
         """Return the sizes of the outputs at these paths, in the order in which they are first done."""

@@ -145,11 +145,11 @@ class MatchSpectrum(WeightControl):
     def redraw(self, swap: Swap, targets: Sequence[Tensor], source: Source, seed: int) -> dict[str, float]:
         """Write matrices with the same spectra, and permuted rows and entries elsewhere."""
         spectra = Spectra(source, self.precision)
-        of_heads: tuple[Tensor, ...] = ()
+        of_heads: list[Tensor] = []
         if self.mode in ("per_head", "circuit"):
-            found = self._attentions(swap.model, swap.tensors, targets)
             redraw = redraw_heads if self.mode == "per_head" else redraw_circuits
-            of_heads = redraw(swap, found, targets, spectra, seed)
+            for attention in self._attentions(swap.model, swap.tensors, targets):
+                of_heads += redraw(swap, attention, targets, spectra, seed)
 
         def law(tensor: Tensor, generator: torch.Generator) -> torch.Tensor:
             if not tensor.is_matrix:

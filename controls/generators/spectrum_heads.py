@@ -20,45 +20,40 @@ _CIRCUITS: tuple[tuple[Role, Role], ...] = (("query", "key"), ("output", "value"
 
 
 def redraw_heads(
-    swap: Swap, attentions: Iterable[Attention], targets: Sequence[Tensor], spectra: Spectra, seed: int
+    swap: Swap, attention: Attention, targets: Sequence[Tensor], spectra: Spectra, seed: int
 ) -> tuple[Tensor, ...]:
     """Write head by head weights with the singular values of each; return the tensors that were written."""
     import torch
 
-    values: dict[Tensor, torch.Tensor] = {}
-    prints: dict[Tensor, int] = {}
-    for part in _parts(attentions, targets):
-        whole = values.setdefault(part.tensor, spectra.wide(as_wide(part.tensor.parameter)).clone())
-        heads = part.split(whole)
-        key = prints.setdefault(part.tensor, swap.print_of(part.tensor))
-        lengths = spectra.kept(("heads", key, part.role, heads.dtype), lambda heads=heads: spectrum(heads))
+    parts = [part for part in attention.weights.values() if part.tensor in targets]
+    values = {part.tensor: spectra.wide(as_wide(part.tensor.parameter)).clone() for part in parts}
+    for part in parts:
+        heads = part.split(values[part.tensor])
+        key = ("heads", swap.print_of(part.tensor), part.role, heads.dtype)
+        lengths = spectra.kept(key, lambda heads=heads: spectrum(heads))
         generator = generator_for(part.tensor, seed, part.role)
         n, m = heads.shape[1:]
-        drawn = [spectra.matched(each, n, m, generator) for each in lengths]
-        part.join(whole, torch.stack(drawn))
+        part.join(values[part.tensor], torch.stack([spectra.matched(each, n, m, generator) for each in lengths]))
     return _written(swap, values)
 
 
 def redraw_circuits(
-    swap: Swap, attentions: Iterable[Attention], targets: Sequence[Tensor], spectra: Spectra, seed: int
+    swap: Swap, attention: Attention, targets: Sequence[Tensor], spectra: Spectra, seed: int
 ) -> tuple[Tensor, ...]:
     """Write weights whose products, head by head, have the singular values of the trained; return the tensors."""
-
-    values: dict[Tensor, torch.Tensor] = {}
-    for attention in attentions:
-        for first, second in _products(attention, targets):
-            parts = (first, second)
-            prints = tuple(swap.print_of(part.tensor) for part in parts)
-            for part in parts:
-                values.setdefault(part.tensor, spectra.wide(as_wide(part.tensor.parameter)).clone())
-            heads = [part.split(values[part.tensor]) for part in parts]
-            key = ("circuit", attention.path, first.role, *prints, heads[0].dtype)
-            lengths = spectra.kept(key, lambda heads=heads: spectrum(core_of(*heads)))
-            drawn = _factors(lengths, heads[0], heads[1], generator_for(first.tensor, seed, first.role, "circuit"))
-            for core, kept in zip(core_of(*drawn), lengths, strict=True):
-                spectra.check(core, sums_of(kept))
-            for part, own in zip(parts, drawn, strict=True):
-                part.join(values[part.tensor], own)
+    products = list(_products(attention, targets))
+    tensors = [part.tensor for parts in products for part in parts]
+    values = {tensor: spectra.wide(as_wide(tensor.parameter)).clone() for tensor in tensors}
+    for parts in products:
+        heads = [part.split(values[part.tensor]) for part in parts]
+        prints = tuple(swap.print_of(part.tensor) for part in parts)
+        key = ("circuit", attention.path, parts[0].role, *prints, heads[0].dtype)
+        lengths = spectra.kept(key, lambda heads=heads: spectrum(core_of(*heads)))
+        drawn = _factors(lengths, heads[0], heads[1], generator_for(parts[0].tensor, seed, parts[0].role, "circuit"))
+        for core, kept in zip(core_of(*drawn), lengths, strict=True):
+            spectra.check(core, sums_of(kept))
+        for part, own in zip(parts, drawn, strict=True):
+            part.join(values[part.tensor], own)
     return _written(swap, values)
 
 
@@ -119,11 +114,6 @@ def _products(attention: Attention, targets: Sequence[Tensor]) -> Iterator[tuple
         found = [attention.weights[role] for role in roles if role in attention.weights]
         if len(found) == 2 and all(part.tensor in targets for part in found):
             yield found[0], found[1]
-
-
-def _parts(attentions: Iterable[Attention], targets: Sequence[Tensor]) -> Iterator[Part]:
-    for attention in attentions:
-        yield from (part for part in attention.weights.values() if part.tensor in targets)
 
 
 def _written(swap: Swap, values: dict[Tensor, torch.Tensor]) -> tuple[Tensor, ...]:

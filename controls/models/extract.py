@@ -72,6 +72,13 @@ class Extraction:
             (type(model), repr(model), weights, read, inputs.mask, inputs.special, inputs.words, how, packages)
         )
 
+    def read(self, model: nn.Module, inputs: ModelInputs) -> None:
+        """Have a model read inputs in one batch, to its end; nothing is kept, and layers may run more than once."""
+        arguments, _ = inputs.batch(np.arange(len(inputs)), next(model.parameters()).device)
+        positional = [arguments.pop("")] if "" in arguments else []
+        with torch.no_grad(), _as_it_is(model, self.train_mode):
+            model(*positional, **arguments, **_extra_arguments(model))
+
     def extract(self, model: nn.Module, inputs: ModelInputs) -> tuple[dict[str, np.ndarray], Rows]:
         """Return the activations of each layer, and what their rows are."""
         with torch.no_grad(), _as_it_is(model, self.train_mode):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import pairwise
 from typing import Any, final
 
 import torch
@@ -55,6 +54,9 @@ class Tensor:
 
 def require_module(model: Any) -> nn.Module:
     """Refuse anything but a torch module with parameters that hold numbers."""
+    inner = getattr(model, "_module", None)
+    if not isinstance(model, nn.Module) and isinstance(inner, nn.Module):  # as nnsight wraps one
+        model = inner
     if not isinstance(model, nn.Module):
         raise InputTypeError(f"model must be a torch.nn.Module, got {type(model).__name__}.")
     if next(model.parameters(), None) is None:
@@ -73,9 +75,7 @@ def tensors_of(model: nn.Module) -> tuple[Tensor, ...]:
         place = _place(parameter)
         found.setdefault(place, []).append(name)
         parameters.setdefault(place, parameter)
-    tensors = tuple(_tensor(model, tuple(names), parameters[place]) for place, names in found.items())
-    _refuse_overlaps(tensors)
-    return tensors
+    return _without_views([_tensor(model, tuple(names), parameters[place]) for place, names in found.items()])
 
 
 def _place(parameter: nn.Parameter) -> Any:
@@ -110,22 +110,42 @@ def _output_embeddings(model: nn.Module) -> Any:
         return None
 
 
-def _refuse_overlaps(tensors: Sequence[Tensor]) -> None:
-    spans = []
-    for tensor in tensors:
-        parameter = tensor.parameter
-        if isinstance(_place(parameter), tuple):
-            storage, size = parameter.untyped_storage().data_ptr(), parameter.element_size()
-            start = parameter.storage_offset() * size
-            reach = sum((n - 1) * step for n, step in zip(parameter.shape, parameter.stride(), strict=True))
-            spans.append((str(parameter.device), storage, start, start + (reach + 1) * size, tensor.name))
-    spans.sort()
-    for (device, storage, _, stop, name), (other_device, other, start, _, other_name) in pairwise(spans):
-        if (device, storage) == (other_device, other) and start < stop:
+def _without_views(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the tensors that are no part of another one; refuse those that overlap in another way.
+
+    A parameter that shows a part of a larger one (as bridges show the queries of a fused matrix) goes with it.
+    """
+    spans = [_span(tensor) for tensor in tensors if isinstance(_place(tensor.parameter), tuple)]
+    views: set[int] = set()
+    for (*place, _, stop, outer), (*other_place, start, end, inner) in _neighbours(spans):
+        if place != other_place or start >= stop:
+            continue
+        if end > stop or 0 in inner.parameter.stride():
             raise InputError(
-                f"model must not have parameters that overlap in memory without being tied, got {name!r} and "
-                f"{other_name!r}; give one of them a tensor of its own."
+                f"model must not have parameters that overlap in memory without being tied, got {outer.name!r} and "
+                f"{inner.name!r}; give one of them a tensor of its own."
             )
+        views.add(id(inner))
+    return tuple(tensor for tensor in tensors if id(tensor) not in views)
+
+
+def _span(tensor: Tensor) -> tuple[str, int, int, int, Tensor]:
+    """Return the device, the storage, and from where to where in it a parameter reaches; the longest sort first."""
+    parameter = tensor.parameter
+    storage, size = parameter.untyped_storage().data_ptr(), parameter.element_size()
+    start = int(parameter.storage_offset()) * size
+    reach = sum((n - 1) * step for n, step in zip(parameter.shape, parameter.stride(), strict=True))
+    return str(parameter.device), storage, start, start + (reach + 1) * size, tensor
+
+
+def _neighbours(spans: list) -> Iterator[tuple[Any, Any]]:
+    """Yield each span with the widest one before it that it could be a part of."""
+    outer = None
+    for span in sorted(spans, key=lambda span: (*span[:3], -span[3])):
+        if outer is not None:
+            yield outer, span
+        if outer is None or span[:2] != outer[:2] or span[3] > outer[3]:
+            outer = span
 
 
 def select(tensors: Sequence[Tensor], include: Iterable[str] | None, exclude: Iterable[str]) -> tuple[Tensor, ...]:

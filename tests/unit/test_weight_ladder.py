@@ -231,6 +231,13 @@ def test_norms_of_activations_are_the_trained_ones(problem, layers):
     assert drawn.proof["largest error of a matched size"] < 2e-3
 
 
+def test_a_layer_inside_one_that_is_rescaled_may_be_looked_at(problem):
+    model, ids = problem.source.model, problem.source.inputs.arrays[""]
+    inside = ct.from_model(model, ids, "blocks.0.into", pooling="mean", labels=problem.labels)
+    drawn = ct.MatchActivations(ct.Reinitialize(), layers="blocks.*").draw(inside, np.random.default_rng(0))
+    assert drawn.proof["layers rescaled"] == 2
+
+
 def test_means_and_variances_are_the_trained_ones(problem):
     model, ids = problem.source.model, problem.source.inputs.arrays[""]
     paths = ["blocks.0.into", "blocks.1.into"]
@@ -392,7 +399,14 @@ def _fit(made):
     return 1 - left @ left / ((made.labels - made.labels.mean()) ** 2).sum()
 
 
-def test_memory_of_a_control_is_its_own(problem):
+def test_a_control_inside_another_is_shown_as_it_is_typed():
+    from controls.core.control import describe
+
+    inner = ct.MatchSpectrum(mode="left")
+    assert describe(ct.MatchActivations(inner)) == "MatchActivations(after=MatchSpectrum(mode='left'))"
+
+
+def test_numbers_of_heads_are_compared_and_checked():
     assert replace(ct.PermuteWeights(heads={"a.*": 2})) == ct.PermuteWeights(heads=(("a.*", 2),))
     with pytest.raises(ct.InputError, match="heads must map globs"):
         ct.PermuteWeights(by="head", heads="blocks")

@@ -344,8 +344,8 @@ def test_weights_that_cannot_be_redrawn_are_refused():
     whole = nn.Linear(4, 4)
     whole.count = nn.Parameter(torch.ones(3, dtype=torch.int64), requires_grad=False)
     wave = nn.Linear(4, 4, dtype=torch.complex64)
-    shared = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
-    shared[1].weight = nn.Parameter(next(shared.parameters()).data.view(-1)[:4].view(1, 4).expand(1, 4))
+    flat = torch.zeros(40)
+    shared = nn.ParameterList([nn.Parameter(flat[:20].view(5, 4)), nn.Parameter(flat[16:36].view(5, 4))])
     made = nn.utils.parametrizations.orthogonal(nn.Linear(4, 4))
     for model, match in (
         (meta, "on the meta device"),
@@ -379,6 +379,34 @@ def test_ties_are_found_by_object_and_by_storage(reader):
     assert names["embed.weight"] == ("embed.weight", "unembed.weight")
     reader.unembed.weight = nn.Parameter(reader.embed.weight.data)  # another object that shows the same memory
     assert {t.name: t.names for t in tensors_of(reader)}["embed.weight"] == ("embed.weight", "unembed.weight")
+
+
+def test_a_view_of_a_larger_parameter_goes_with_it():
+    fused = nn.Linear(4, 12)
+    fused.query = nn.Parameter(fused.weight.data[:4])  # as bridges show a part of a fused matrix
+    X = np.random.default_rng(0).random((9, 4), dtype=np.float32)
+    assert [tensor.name for tensor in tensors_of(fused)] == ["weight", "bias"]
+    problem = ct.Problem(
+        X, source=ct.Source(fused, X, lambda model, X: (torch.from_numpy(X) @ model.query.T).detach().numpy())
+    )
+    before = fingerprint(fused.query)
+    assert not np.array_equal(ct.Reinitialize().draw(problem, np.random.default_rng(0)).X, X)
+    assert fingerprint(fused.query) == before
+
+
+class Wrapped:
+    """A tracer that holds a module, as nnsight's does."""
+
+    def __init__(self, module):
+        self._module = module
+
+
+def test_a_wrapped_module_is_unwrapped():
+    ids = np.arange(12).reshape(3, 4)
+    reader = Reader().eval()
+    np.testing.assert_array_equal(
+        ct.from_model(Wrapped(reader), ids, layer="norm").X, ct.from_model(reader, ids, layer="norm").X
+    )
 
 
 def test_inputs_are_made_once_and_kept_in_order():
