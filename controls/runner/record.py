@@ -58,13 +58,13 @@ def run_prepared(prepared: Prepared, means: Means, title: str) -> tuple[Result, 
         alpha=study.alpha,
         smallest_effect=study.smallest_effect,
         target=study.target,
-        notes=_notes(evaluator, score),
+        notes=_notes(evaluator, score, title),
         provenance=_provenance(prepared, means.memory.where, started, time.perf_counter() - clock),
     )
     return result, run
 
 
-def _notes(evaluator: Evaluator, score: float) -> tuple[str, ...]:
+def _notes(evaluator: Evaluator, score: float, title: str) -> tuple[str, ...]:
     problem, notes = evaluator.problem, []
     if problem.unit is None:
         notes.append(
@@ -80,7 +80,9 @@ def _notes(evaluator: Evaluator, score: float) -> tuple[str, ...]:
         )
     if problem.labels is not None:
         n_classes = len(problem.classes) if evaluator.sets is None else 2
-        notes.extend(filter(None, [evaluator.metric.remark(score, problem.n, n_classes)]))
+        remark = evaluator.metric.remark(score, problem.n, n_classes)
+        if remark is not None:  # the sites of a sweep are titled, and have one each
+            notes.append(f"{title}: {remark}" if title else remark)
     return (*notes, *(remark.words for remark in problem.remarks if not remark.withdraws))
 
 

@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 import controls as ct
 from controls.core.rng import stream
 from controls.core.trainer import Output
+from controls.runner.folds import folds_for
 
 MIX = 0.001
 
@@ -140,3 +141,50 @@ def test_refused(settings, words):
 def test_timesteps_that_are_none(timesteps):
     with pytest.raises(ct.InputError, match="timesteps must be"):
         ct.metrics.NegCodelength(timesteps=timesteps)
+
+
+def test_each_site_of_a_sweep_and_each_label_column_has_its_code():
+    problem = documents(2, classes=2)
+    rng = stream(2, "sites")
+    sites = {name: rng.normal(size=(problem.n, 2)) + problem.labels[:, None] for name in ("first", "second")}
+    both = ct.Problem(sites, problem.labels, groups=problem.groups, unit="document")
+    settings = {"controls": [ct.ShuffleLabels()], "scoring": "neg_codelength", "draws": 3}
+    swept = ct.sweep(ct.probes.LogisticProbe(), both, **settings)
+    for name, result in swept.results.items():
+        alone = ct.measure(ct.probes.LogisticProbe(), both.at(name), **settings)
+        assert result.score == alone.score
+        assert any(note.startswith(f"{name}: code length: ") for note in result.notes)
+    labels = np.column_stack([problem.labels, rng.integers(2, size=problem.n)])
+    columns = ct.Problem(sites["first"], labels, groups=problem.groups, unit="document")
+    apart = [
+        ct.measure(ct.probes.LogisticProbe(), columns.relabelled(column, None), **settings).score for column in labels.T
+    ]
+    together = ct.measure(ct.probes.LogisticProbe(), columns, **settings).score
+    assert together == pytest.approx(np.mean(apart))
+
+
+def test_intervals_speak_of_the_fitted_probes_on_new_documents():
+    covered, repetitions, probe = 0, 60, ct.probes.LogisticProbe()
+    for seed in range(repetitions):
+        rng = stream(seed, "cover")
+        problem, new = clustered(rng, 40, 6), clustered(rng, 800, 2)
+        result = ct.measure(probe, problem, controls=[ct.ShuffleLabels()], scoring="neg_codelength", draws=1, seed=seed)
+        folds = folds_for(ct.metrics.NegCodelength(), None, problem, seed).default()
+        bits = len(folds[0][0]) * 1.0
+        for train, test in folds:
+            if len(np.unique(problem.labels[train])) < 2:
+                bits += len(test)
+                continue
+            said = probe.fit(problem.take(train), rng).predict_proba(new.X)[np.arange(new.n), new.labels]
+            bits -= len(test) * np.log2((1 - MIX) * said + MIX / 2).mean()
+        covered += result.score_estimate.low <= -bits / problem.n <= result.score_estimate.high
+    assert binomtest(covered, repetitions, 0.95, alternative="less").pvalue > 0.001
+
+
+def clustered(rng: np.random.Generator, n_units: int, size: int) -> ct.Problem:
+    """Documents with effects of their own, and labels that one feature carries in part."""
+    document = np.repeat(np.arange(n_units), size)
+    labels = rng.integers(2, size=n_units * size)
+    X = 0.5 * rng.normal(size=(n_units, 4))[document] + rng.normal(size=(n_units * size, 4))
+    X[:, 0] += 1.6 * labels
+    return ct.Problem(X, labels, groups={"document": document}, unit="document")
