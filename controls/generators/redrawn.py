@@ -17,7 +17,7 @@ from controls.core.problem import Problem, Source
 from controls.core.properties import Property, SameActivations, SameGroups, SameLabels
 from controls.core.rng import stream
 from controls.generators.proofs import activation_figures, weight_figures
-from controls.models.names import as_patterns
+from controls.models.names import AS_READ, as_patterns
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from controls.models.tensors import Tensor
 
     Law = Callable[[Tensor, torch.Generator], torch.Tensor]  # of a tensor in float32: what is written in its place
+
+_SAME = 0.05  # relative difference of activations up to which batches of other sizes, in 16 bits, may lead
 
 
 class WeightControl(Control):
@@ -109,7 +111,8 @@ class WeightControl(Control):
         if few is None:
             return
         inputs = source.memo("few inputs", lambda: few(source.inputs))
-        before = source.memo("few rows", lambda: source.extract(source.model, inputs))
+        before = source.extract(source.model, inputs)
+        _refuse_changed(source, before)
         after = source.memo(("few rows", self), lambda: Redrawn(source, ((self, 0),))(source.model, inputs))
         if isinstance(before, Mapping):
             names = problem.sites if problem.site is None else (problem.site,)
@@ -135,6 +138,18 @@ class WeightControl(Control):
                 "ct.from_model(model, inputs, layer=...), or give source=ct.Source(model, inputs, extract)."
             )
         return problem.source
+
+
+def _refuse_changed(source: Source, now: Any) -> None:
+    """Refuse a model that reads a few inputs otherwise than when the problem was made of it."""
+    then = source.memo(AS_READ, dict)
+    for path, old in then.items():
+        new = now[path] if isinstance(now, Mapping) else now
+        if np.linalg.norm(new - old) > _SAME * np.linalg.norm(old):
+            raise InputError(
+                f"model must be as it was when the problem was made, but layer {path!r} now gives other activations: "
+                "its weights or its mode have changed; make the problem anew with ct.from_model."
+            )
 
 
 @final

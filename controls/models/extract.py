@@ -19,7 +19,7 @@ from controls.models.inputs import ModelInputs
 from controls.models.rows import Pooling, Rows, make_rows, pool, pool_by, usual_pooling
 from controls.models.swap import fingerprint
 
-_FEW = 4  # sequences on which a draw is tried
+FEW = 4  # sequences on which a draw is tried
 
 
 @final
@@ -55,7 +55,7 @@ class Extraction:
 
     def few(self, inputs: ModelInputs) -> ModelInputs:
         """Return a few of the inputs, on which to try what would be done to all."""
-        return inputs.first(_FEW)
+        return inputs.first(FEW)
 
     def rows(self, model: nn.Module, inputs: ModelInputs) -> Rows:
         """Return what the rows are, from the first batch alone."""

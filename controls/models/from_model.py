@@ -13,8 +13,9 @@ from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem, Source
 from controls.core.validate import as_numpy, whole_number
 from controls.models.capture import find_modules
-from controls.models.extract import Extraction, check_mode
+from controls.models.extract import FEW, Extraction, check_mode
 from controls.models.inputs import ModelInputs, as_inputs
+from controls.models.names import AS_READ
 from controls.models.rows import Rows, check_pooling
 from controls.models.shelf import Shelf
 from controls.models.tensors import require_module
@@ -113,12 +114,15 @@ def from_model(
     columns = {**_own_groups(given, rows), **{name: _as_rows(column, rows, given, f"groups[{name!r}]")
                                               for name, column in (groups or {}).items()}}  # fmt: skip
     several = rows.n > len(given)
+    source = Source(module, given, how)
+    few = np.flatnonzero(np.isin(rows.sequence_of, given.shortest(FEW)))
+    source.memo(AS_READ, lambda: {path: np.array(array[few]) for path, array in arrays.items()})
     return Problem(
         arrays[paths[0]] if layers is None else arrays,
         None if labels is None else _as_rows(labels, rows, given, "labels"),
         groups=columns,
         unit=unit or ("sequence" if several else None),
-        source=Source(module, given, how),
+        source=source,
     )
 
 

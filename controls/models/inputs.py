@@ -49,9 +49,13 @@ class ModelInputs:
         found = self.arrays.get("input_ids", self.arrays.get(""))
         return found if found is not None and found.ndim == 2 and not found.is_floating_point() else None
 
+    def shortest(self, count: int) -> np.ndarray:
+        """Return the places of the shortest few sequences, in order."""
+        return np.sort(np.argsort(self.lengths(), kind="stable")[:count])
+
     def first(self, count: int) -> ModelInputs:
         """Return the shortest few sequences."""
-        return self.take(np.sort(np.argsort(self.lengths(), kind="stable")[:count]))
+        return self.take(self.shortest(count))
 
     def spread(self, count: int) -> ModelInputs:
         """Return so many sequences, evenly spread over all lengths."""

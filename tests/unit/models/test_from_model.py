@@ -334,6 +334,15 @@ def test_controls_that_hit_nothing_are_refused_before_any_work(reader, match, ch
         ct.MatchSpectrum(**change).check(problem)
 
 
+def test_a_model_that_changed_since_is_refused(reader):
+    problem = ct.from_model(reader, np.arange(12).reshape(3, 4), layers=["blocks.0", "norm"], labels=[0, 1, 0])
+    ct.Reinitialize().check(problem.at("norm"))
+    with torch.no_grad():
+        reader.blocks[0].value.weight.add_(1.0)
+    with pytest.raises(ct.InputError, match="as it was when the problem was made"):
+        ct.Reinitialize().check(problem.at("norm"))
+
+
 def test_weights_that_cannot_be_redrawn_are_refused():
     X = np.random.default_rng(0).random((9, 4), dtype=np.float32)
 
