@@ -115,3 +115,18 @@ def test_labels_of_a_concept_that_whole_documents_have_are_not_exact():
     result = ct.measure(ct.probes.RidgeProbe(), both, controls=[ct.ShuffleLabels()], scoring="r2", draws=39)
     assert result["ShuffleLabels"].inference == "ensemble"
     assert any("a is constant within document" in words for words in result["ShuffleLabels"].caveats)
+
+
+def test_labels_of_concepts_that_documents_have_are_traded_by_whole_documents():
+    rng, document = np.random.default_rng(3), np.repeat(np.arange(40), 8)
+    H = rng.standard_normal((40, 6))[document] + rng.standard_normal((len(document), 6))
+    problem = ct.Problem(H, groups={"document": document}, unit="document")
+    both = ct.InteractionLabels((document % 2, document // 2 % 5 < 2))(problem)
+    assert len(np.unique(both.labels)) == 4  # the same in all rows of a combination, to the last bit
+    battery = [ct.ShuffleLabels(), ct.ShuffleLabels(whole="document")]
+    result = ct.measure(ct.probes.RidgeProbe(), both, controls=battery, scoring="r2", draws=39)
+    rows, whole = result.comparisons
+    assert rows.inference == "ensemble"
+    assert any("labels cluster by document" in words for words in rows.caveats)
+    assert whole.inference == "exact"
+    assert not whole.caveats
