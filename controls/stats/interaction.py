@@ -11,7 +11,7 @@ import numpy as np
 from controls.core.errors import InputError, InputTypeError
 from controls.core.products import basis, basis_of_columns, centred_product, imbalance, lower_terms, remove
 from controls.core.products import numerical_rank as numerical_rank
-from controls.core.validate import as_group, whole_number
+from controls.core.validate import as_group, random_generator, whole_number
 from controls.stats.rearranged import check_groups, rearranged
 
 _TIES = 1e-12  # values of R² closer than this are ties
@@ -139,8 +139,7 @@ def interaction_test(
     True
     """
     whole_number(draws, "draws", low=1)
-    if not isinstance(rng, np.random.Generator):
-        raise InputTypeError(f"rng must be a numpy Generator, got {rng!r}; pass np.random.default_rng(seed).")
+    random_generator(rng)
     layers, columns, others = _checked(H, concepts, nuisance)
     codes = None if groups is None else _codes(groups, columns)
     size = layers.shape[0]
