@@ -10,6 +10,7 @@ import numpy as np
 from controls.core.arrays import as_csr, is_mapped, is_sparse
 from controls.core.errors import InputError, InputTypeError
 
+_LONGEST = 200  # characters of a value in an error sentence
 _CHUNK = 1 << 22  # elements looked at in one go when NaN is searched for
 
 
@@ -208,7 +209,7 @@ def as_group(value: Any, n: int, name: str) -> np.ndarray:
 def whole_number(value: Any, name: str, *, low: int) -> int:
     """Return ``value`` as an int of at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise InputTypeError(f"{name} must be a whole number, got {value!r}.")
+        raise InputTypeError(f"{name} must be a whole number, got {in_one_line(value)}.")
     if value < low:
         raise InputError(f"{name} must be at least {low}, got {value}.")
     return int(value)
@@ -217,7 +218,7 @@ def whole_number(value: Any, name: str, *, low: int) -> int:
 def real_number(value: Any, name: str, *, low: float, high: float, open_ends: bool = True) -> float:
     """Return ``value`` as a float between ``low`` and ``high``."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise InputTypeError(f"{name} must be a number, got {value!r}.")
+        raise InputTypeError(f"{name} must be a number, got {in_one_line(value)}.")
     inside = low < value < high if open_ends else low <= value <= high
     if not inside:
         words = (
@@ -227,6 +228,34 @@ def real_number(value: Any, name: str, *, low: float, high: float, open_ends: bo
         )
         raise InputError(f"{name} must be {words}, got {value!r}.")
     return float(value)
+
+
+def true_or_false(value: Any, name: str) -> bool:
+    """Return ``value`` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputTypeError(f"{name} must be True or False, got {in_one_line(value)}.")
+    return bool(value)
+
+
+def random_generator(value: Any, name: str = "rng") -> np.random.Generator:
+    """Return ``value`` if random numbers can be drawn from it."""
+    if not isinstance(value, np.random.Generator):
+        raise InputTypeError(
+            f"{name} must be a numpy Generator, got {in_one_line(value)}; pass np.random.default_rng(seed)."
+        )
+    return value
+
+
+def in_one_line(value: Any) -> str:
+    """Return a value as an error sentence shows it: on one line, and cut where it is long.
+
+    Examples
+    --------
+    >>> in_one_line(np.eye(2))
+    'array([[1., 0.], [0., 1.]])'
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def plain_text(value: Any, name: str) -> str:
@@ -240,6 +269,6 @@ def plain_text(value: Any, name: str) -> str:
 
 def one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of the allowed words."""
-    if value not in allowed:
-        raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {in_one_line(value)}.")
     return str(value)

@@ -70,8 +70,9 @@ class InteractionLabels:
     Labels are free of main effects over all rows, so that what a training fold has of them by chance, the test fold
     has the other way round: of true nulls held-out R² is lower than that of shuffled labels, by about 2k/n where k
     main effects can be read (.02 counted for 160 rows, two concepts). With few rows that can look worse than the
-    control where nothing is there. With a concept that is constant within units, no rearrangement of products is
-    exact, and reports say so: ``controls.stats.interaction.interaction_test(..., groups=units)`` is the test then.
+    control where nothing is there. With one concept that is constant within units, and one that is not, no
+    rearrangement of products is exact, and reports say so: ``controls.stats.interaction.interaction_test(...,
+    groups=units)`` is the test then. Where units have both, ``ShuffleLabels(whole=unit)`` trades them.
     It costs O(n 4^k) time for k concepts.
 
     Examples
@@ -123,7 +124,7 @@ class InteractionLabels:
             rows = self._balanced(problem, columns)
             problem, columns = _take(problem, rows), [column[rows] for column in columns]
         concepts = np.stack([_numbers(column, name) for column, name in zip(columns, self.names, strict=True)], axis=1)
-        labels = residual_product(concepts)
+        labels = _residual(concepts)
         if not labels.any():
             raise CannotControl(
                 f"nothing is left of the product of {' and '.join(self.names)} beyond what is linear in each: one of "
@@ -177,11 +178,14 @@ class InteractionLabels:
         return [Remark(words, withdraws=True)]
 
     def _shared(self, problem: Problem, columns: list[np.ndarray]) -> list[Remark]:
-        """Remark concepts that whole units have: no rearrangement of the product's rows is exact then."""
+        """Remark concepts that whole units have, beside others: no rearrangement of the product's rows is exact then.
+
+        Where units have all of them, labels are constant within units, which controls look at themselves.
+        """
         codes, unit = problem.unit_codes, problem.unit
         first = np.unique(codes, return_index=True)[1]
         held = [name for name, c in zip(self.names, columns, strict=True) if (c == c[first][codes]).all()]
-        if unit is None or not held or len(first) == problem.n:
+        if unit is None or len(held) in (0, len(columns)) or len(first) == problem.n:
             return []
         words = (
             f"{' and '.join(held)} {'is' if len(held) == 1 else 'are'} constant within {unit}, so that products that "
@@ -212,6 +216,12 @@ def _share(site: str, array: Any, products: int) -> str:
     if rank < SATURATED * products:
         return f"{words}, above which the mean R² of all of them cannot be"
     return f"{words}, saturated: layers that learned nothing have them all, so that a control of weights cannot speak"
+
+
+def _residual(concepts: np.ndarray) -> np.ndarray:
+    """Return what is left of the product, shape (n,): rows of the same concepts have the same label to the last bit."""
+    first, alike = np.unique(concepts, axis=0, return_index=True, return_inverse=True)[1:]
+    return residual_product(concepts)[first][alike.ravel()]
 
 
 def _group(problem: Problem, name: str) -> np.ndarray:

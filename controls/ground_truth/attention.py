@@ -11,7 +11,7 @@ import numpy as np
 from controls.core.errors import InputError
 from controls.core.problem import Problem, Source
 from controls.core.rng import stream
-from controls.core.validate import one_of, read_only, whole_number
+from controls.core.validate import one_of, random_generator, read_only, whole_number
 from controls.ground_truth.shapes import places
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class SkipBigrams:
         """
         from controls.ground_truth.attention_module import first_to_second
 
-        present = rng.random(whole_number(n, "n", low=1)) < 0.5
+        present = random_generator(rng).random(whole_number(n, "n", low=1)) < 0.5
         pairs = np.where(present[:, None], self.bigrams[rng.integers(self.n_bigrams, size=n)], self.absent(n, rng))
         streams = self.features[pairs]
         return Problem(
@@ -152,7 +152,7 @@ class SkipBigrams:
         """Return n pairs of features, uniformly among those that are no bigram, shape (n, 2)."""
         whole_number(n, "n", low=1)
         taken = self.bigrams @ [self.m, 1]  # sorted
-        place = rng.integers(self.m**2 - self.n_bigrams, size=n)
+        place = random_generator(rng).integers(self.m**2 - self.n_bigrams, size=n)
         # the k-th number that is not taken: as many more as there are taken ones below it
         skipped = np.searchsorted(taken - np.arange(self.n_bigrams), place, side="right")
         return np.stack(np.divmod(place + skipped, self.m), axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -11,7 +12,7 @@ from typing import final
 import numpy as np
 
 from controls.core.errors import InputError
-from controls.core.validate import one_of, real_number, whole_number
+from controls.core.validate import as_numpy, in_one_line, one_of, random_generator, real_number, whole_number
 
 MOST_INPUTS = 1 << 16  # as many distinct inputs are enumerated at most
 ASKS = ("and", "or", "xor", "product")
@@ -80,7 +81,9 @@ class Bernoulli(InputLaw):
 
     def sample(self, n: int, rng: np.random.Generator, *, balanced: tuple[int, ...] = ()) -> np.ndarray:
         """Return n inputs of 0 and 1, shape (n, m)."""
-        return (rng.random((whole_number(n, "n", low=1), self.m)) < self.rates(balanced=balanced)).astype(np.float64)
+        return (
+            random_generator(rng).random((whole_number(n, "n", low=1), self.m)) < self.rates(balanced=balanced)
+        ).astype(np.float64)
 
     def enumerate(self, *, balanced: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
         """Return all 2^m inputs and their probabilities; m is at most 16."""
@@ -146,7 +149,7 @@ class Sparse(InputLaw):
     def sample(self, n: int, rng: np.random.Generator, *, balanced: tuple[int, ...] = ()) -> np.ndarray:
         """Return n inputs of 0 and 1, shape (n, m); none can be balanced."""
         self._refuse(balanced)
-        size = rng.choice(self._sizes, size=whole_number(n, "n", low=1), p=self._size_rates())
+        size = random_generator(rng).choice(self._sizes, size=whole_number(n, "n", low=1), p=self._size_rates())
         order = rng.random((n, self.m)).argsort(axis=1)
         X = np.zeros((n, self.m))
         np.put_along_axis(X, order, (np.arange(self.m) < size[:, None]).astype(np.float64), axis=1)
@@ -173,9 +176,9 @@ class Sparse(InputLaw):
         return np.full(self.m, float(self._size_rates() @ self._sizes) / self.m)
 
     def _refuse(self, balanced: tuple[int, ...]) -> None:
-        if balanced:
+        if not isinstance(balanced, (tuple, list)) or balanced:
             raise InputError(
-                f"balanced must be empty for Sparse inputs, which are not independent, got {balanced!r}; "
+                f"balanced must be empty for Sparse inputs, which are not independent, got {in_one_line(balanced)}; "
                 "take Bernoulli inputs."
             )
 
@@ -222,10 +225,10 @@ def _all_bits(m: int) -> np.ndarray:
     return (np.arange(1 << m)[:, None] >> np.arange(m)[::-1] & 1).astype(np.float64)
 
 
-def check_concepts(concepts: tuple[int, ...], m: int, name: str = "concepts") -> tuple[int, ...]:
+def check_concepts(concepts: Sequence[int], m: int, name: str = "concepts") -> tuple[int, ...]:
     """Return different positions of inputs, each from 0 to m − 1, as a tuple."""
     if not isinstance(concepts, (tuple, list, np.ndarray)):
-        raise InputError(f"{name} must be a tuple of positions of inputs, such as (0, 1), got {concepts!r}.")
+        raise InputError(f"{name} must be a tuple of positions of inputs, such as (0, 1), got {in_one_line(concepts)}.")
     places = tuple(whole_number(place, name, low=0) for place in concepts)
     if any(place >= m for place in places) or len(set(places)) < len(places):
         raise InputError(f"{name} must be different positions from 0 to {m - 1}, got {places}.")
@@ -262,6 +265,9 @@ def combine(X: np.ndarray, concepts: tuple[int, ...], ask: str, *, rates: np.nda
     >>> combine(X, (0, 1), "xor").tolist(), combine(X, (0, 1), "product").tolist()
     ([0, 1, 1, 0], [0.25, -0.25, -0.25, 0.25])
     """
+    X = as_numpy(X, "X")
+    if X.ndim != 2 or X.dtype.kind not in "fiub":
+        raise InputError(f"X must be numbers of shape (n, m), got {X.dtype} of shape {X.shape}.")
     places = list(check_concepts(concepts, X.shape[1]))
     if not places:
         raise InputError("concepts must name at least one input, got ().")

@@ -10,9 +10,10 @@ import numpy as np
 
 from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem, Source
-from controls.core.validate import as_activations, as_numpy, one_of, real_number, whole_number
+from controls.core.validate import as_activations, one_of, random_generator, real_number, whole_number
 from controls.ground_truth.dictionary_truth import DictionaryTruth
 from controls.ground_truth.features import FeatureLaw
+from controls.ground_truth.shapes import numbers
 
 ASKS = ("active", "value")
 
@@ -26,7 +27,7 @@ def random_directions(m: int, d: int, rng: np.random.Generator) -> np.ndarray:
     >>> F.shape, np.allclose(np.square(F).sum(axis=1), 1)
     ((64, 32), True)
     """
-    drawn = rng.standard_normal((whole_number(m, "m", low=1), whole_number(d, "d", low=1)))
+    drawn = random_generator(rng).standard_normal((whole_number(m, "m", low=1), whole_number(d, "d", low=1)))
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
@@ -92,8 +93,7 @@ class PlantedDictionary:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        given = np.asarray(as_numpy(self.directions, "directions"), dtype=np.float64)
-        directions = as_activations(given, "directions")
+        directions = as_activations(numbers(self.directions, "directions"), "directions")
         if not isinstance(self.features, FeatureLaw):
             raise InputTypeError(
                 f"features must be SparseFeatures or CorrelatedFeatures, got {type(self.features).__name__}."

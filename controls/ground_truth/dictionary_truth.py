@@ -10,6 +10,7 @@ import numpy as np
 
 from controls.core.errors import InputError
 from controls.core.validate import whole_number
+from controls.ground_truth.shapes import numbers
 
 
 @final
@@ -127,7 +128,7 @@ class DictionaryTruth:
         readouts : array of shape (m, d)
             For example ``directions``, or ``dual``. None has less than ``least_cross_talk``.
         """
-        readouts = np.asarray(readouts, dtype=np.float64)
+        readouts = numbers(readouts, "readouts")
         if readouts.shape != self.directions.shape:
             raise InputError(f"readouts must have the shape of the directions, {self.directions.shape}.")
         seen = readouts @ self.directions.T
@@ -147,7 +148,7 @@ class DictionaryTruth:
         return self.directions.T @ self.covariance
 
     def _checked(self, direction: np.ndarray, feature: int) -> tuple[np.ndarray, int]:
-        direction = np.asarray(direction, dtype=np.float64).ravel()
+        direction = numbers(direction, "direction").ravel()
         m, d = self.directions.shape
         if len(direction) != d or not np.isfinite(direction).all():
             raise InputError(f"direction must be {d} finite numbers, got shape {direction.shape}.")

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.special import ndtr
 
-from controls.core.errors import InputError
 from controls.core.problem import Problem
-from controls.core.validate import one_of, real_number, whole_number
+from controls.core.validate import one_of, random_generator, real_number, whole_number
+from controls.ground_truth.shapes import shaped
 
 _LABELS = ("document", "base_rates", "type", "autocorrelated", "free")
 
@@ -94,7 +94,7 @@ class NullDocuments:
 
     def sample(self, rng: np.random.Generator, *, unit: str | None = "document") -> Problem:
         """Return a problem with groups document and word."""
-        sizes = document_sizes(self.n_documents, self.size, self.spread, rng)
+        sizes = document_sizes(self.n_documents, self.size, self.spread, random_generator(rng))
         document = np.repeat(np.arange(self.n_documents), sizes)
         word = rng.integers(self.n_types, size=len(document))
         if self.labels == "autocorrelated":
@@ -167,7 +167,7 @@ class GaussianDocuments:
 
     def sample(self, rng: np.random.Generator) -> Problem:
         """Return a problem with groups document and word; the document is the unit."""
-        sizes = document_sizes(self.n_documents, self.size, self.spread, rng)
+        sizes = document_sizes(self.n_documents, self.size, self.spread, random_generator(rng))
         document = np.repeat(np.arange(self.n_documents), sizes)
         n = len(document)
         labels = rng.standard_normal(n) if self.continuous else rng.integers(2, size=n)
@@ -194,6 +194,10 @@ class GaussianDocuments:
         -------
         array of shape (B,)
         """
+        one_of(metric, "metric", ("roc_auc", "accuracy", "r2"))
+        weights = shaped(weights, "weights", (self.d, "B"))
+        intercepts = shaped(intercepts, "intercepts", (weights.shape[1],))
+        kept = real_number(kept, "kept", low=0, high=1, open_ends=False)
         along = self.effect * weights[0]
         scale = np.sqrt((1 + self.document_effect**2) * np.square(weights).sum(axis=0))
         scale = np.maximum(scale, np.finfo(float).tiny)
@@ -203,10 +207,8 @@ class GaussianDocuments:
         if metric == "accuracy":
             high, low = ndtr((intercepts + along / 2) / scale), ndtr((intercepts - along / 2) / scale)
             return 0.5 + kept * (high - low) / 2
-        if metric == "roc_auc":
-            apart = ndtr(along / (np.sqrt(2) * scale)) - 0.5
-            return 0.5 + kept * apart
-        raise InputError(f"metric must be 'roc_auc', 'accuracy' or 'r2', got {metric!r}.")
+        apart = ndtr(along / (np.sqrt(2) * scale)) - 0.5
+        return 0.5 + kept * apart
 
     def mean_size(self) -> float:
         """Return the expected size of a document, over which shuffled labels keep one row."""

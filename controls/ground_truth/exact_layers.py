@@ -12,7 +12,7 @@ import numpy as np
 
 from controls.core.errors import InputError, InputTypeError
 from controls.core.rng import stream
-from controls.core.validate import real_number, whole_number
+from controls.core.validate import in_one_line, real_number, whole_number
 from controls.ground_truth.bits import Bernoulli, Signs, check_concepts
 from controls.ground_truth.layers import Layer, LayerWorld
 
@@ -56,7 +56,9 @@ class TargetedAnd(LayerWorld):
         whole_number(self.copies, "copies", low=1)
         real_number(self.q, "q", low=0, high=1)
         if not isinstance(self.targets, (tuple, list)):
-            raise InputTypeError(f"targets must be a tuple of sets of inputs, such as ((0, 1),), got {self.targets!r}.")
+            raise InputTypeError(
+                f"targets must be a tuple of sets of inputs, such as ((0, 1),), got {in_one_line(self.targets)}."
+            )
         if not self.targets or any(len(check_concepts(target, self.m, "targets")) < 2 for target in self.targets):
             raise InputError(f"targets must hold sets of at least two inputs each, got {self.targets!r}.")
 

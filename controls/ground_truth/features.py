@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from controls.core.errors import InputError
-from controls.core.validate import real_number, whole_number
+from controls.core.validate import random_generator, real_number, whole_number
 
 
 class FeatureLaw(ABC):
@@ -62,8 +62,8 @@ class SparseFeatures(FeatureLaw):
 
     def __post_init__(self) -> None:
         whole_number(self.m, "m", low=1)
-        if self.rate != 1:
-            real_number(self.rate, "rate", low=0, high=1)
+        if real_number(self.rate, "rate", low=0, high=1, open_ends=False) == 0:
+            raise InputError("rate must be above 0, got 0: no feature would ever be active.")
         real_number(self.low, "low", low=0, high=np.inf)
         if real_number(self.high, "high", low=0, high=np.inf) < self.low:
             raise InputError(f"high must be at least low = {self.low:g}, got {self.high:g}.")
@@ -73,7 +73,7 @@ class SparseFeatures(FeatureLaw):
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return the coefficients of n rows, shape (n, m)."""
         shape = (whole_number(n, "n", low=1), self.m)
-        return (rng.random(shape) < self.rate) * rng.uniform(self.low, self.high, shape)
+        return (random_generator(rng).random(shape) < self.rate) * rng.uniform(self.low, self.high, shape)
 
     @property
     def mean(self) -> np.ndarray:
@@ -116,14 +116,14 @@ class CorrelatedFeatures(FeatureLaw):
 
     def __post_init__(self) -> None:
         whole_number(self.m, "m", low=1)
-        if self.correlation != 0:
-            real_number(self.correlation, "correlation", low=0, high=1)
+        if real_number(self.correlation, "correlation", low=0, high=1, open_ends=False) == 1:
+            raise InputError("correlation must be below 1, got 1: all features would be one.")
         real_number(self.rate, "rate", low=0, high=1)
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return the coefficients of n rows, shape (n, m)."""
         shape = (whole_number(n, "n", low=1), self.m)
-        shared = rng.random((n, 1)) < self.rate
+        shared = random_generator(rng).random((n, 1)) < self.rate
         copied = rng.random(shape) < np.sqrt(self.correlation)
         return np.where(copied, shared, rng.random(shape) < self.rate).astype(np.float64)
 

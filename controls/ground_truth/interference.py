@@ -10,7 +10,7 @@ from scipy.special import comb, ndtr
 
 from controls.core.errors import InputError
 from controls.core.validate import one_of, whole_number
-from controls.ground_truth.shapes import shaped
+from controls.ground_truth.shapes import numbers, shaped
 
 
 @final
@@ -116,8 +116,8 @@ def counting_bias(case: str, counts: np.ndarray, *, m: int, s: int, d0: int, gat
     whole_number(d0, "d0", low=1)
     if not max(active, 1) <= whole_number(s, "s", low=1) <= whole_number(m, "m", low=2):
         raise InputError(f"s must lie between {max(active, 1)} and m = {m}, got {s}.")
-    counts = np.asarray(counts)[..., None]
-    if not ((counts % 1 == 0) & (counts >= 2) & (counts <= m)).all():
+    counts = numbers(counts, "counts")[..., None]
+    if not np.isfinite(counts).all() or not ((counts % 1 == 0) & (counts >= 2) & (counts <= m)).all():
         raise InputError(f"counts must be whole numbers from 2, the pair itself, to m = {m}.")
     others = np.arange(s - active + 1)
     rates = comb(counts - 2, others) * comb(m - counts, s - active - others) / comb(m - 2, s - active)

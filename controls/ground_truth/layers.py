@@ -13,10 +13,11 @@ import numpy as np
 
 from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem, Source
-from controls.core.validate import as_activations, as_numpy, one_of, read_only, real_number
+from controls.core.validate import as_activations, in_one_line, one_of, read_only, real_number, true_or_false
 from controls.ground_truth.bits import InputLaw, Signs, check_concepts, combine
 from controls.ground_truth.expansion import expanded_partial_r2
 from controls.ground_truth.population import null_certificate, partial_r2
+from controls.ground_truth.shapes import listed, numbers, rows_of
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,7 @@ class Layer:
     inputs: InputLaw = field(kw_only=True)
 
     def __post_init__(self) -> None:
-        weights = as_activations(np.asarray(as_numpy(self.weights, "weights"), dtype=np.float64), "weights")
+        weights = as_activations(numbers(self.weights, "weights"), "weights")
         if not isinstance(self.inputs, InputLaw):
             raise InputTypeError(f"inputs must be Bernoulli, Sparse or Signs, got {type(self.inputs).__name__}.")
         if weights.shape[1] != self.inputs.m:
@@ -73,9 +74,11 @@ class Layer:
                 f"weights must have one column per input ({self.inputs.m}), got shape {weights.shape}; "
                 "rows are neurons."
             )
-        bias = np.asarray(self.bias, dtype=np.float64)
+        bias = numbers(self.bias, "bias")
         if bias.shape not in ((), (len(weights),)) or not np.isfinite(bias).all():
-            raise InputError(f"bias must be a finite number, or one per neuron ({len(weights)}), got {self.bias!r}.")
+            raise InputError(
+                f"bias must be a finite number, or one per neuron ({len(weights)}), got {in_one_line(bias)}."
+            )
         one_of(self.activation, "activation", ACTIVATIONS)
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", read_only(bias) if bias.ndim else float(bias))
@@ -97,7 +100,7 @@ class Layer:
 
     def hidden(self, X: np.ndarray) -> np.ndarray:
         """Return the hidden layer (n, d) of inputs (n, m)."""
-        return activate(X @ self.weights.T + self.bias, self.activation)
+        return activate(rows_of(X, "X", self.m) @ self.weights.T + self.bias, self.activation)
 
     def module(self) -> torch.nn.Module:
         """Return a torch module that computes the same, in float64; its ``linear`` has the weights."""
@@ -141,7 +144,7 @@ class Layer:
         """
         noise = real_number(noise, "noise", low=0, high=np.inf, open_ends=False)
         places = check_concepts(concepts, self.m)
-        fair = places if balanced else ()
+        fair = places if true_or_false(balanced, "balanced") else ()
         X = self.inputs.sample(n, rng, balanced=fair)
         labels = combine(X, places, ask, rates=self.inputs.rates(balanced=fair))
         extra = noise * rng.standard_normal((len(X), self.d)) if noise else None
@@ -207,8 +210,10 @@ class LayerTruth:
         InputError
             A neuron sees more than 16 inputs; of inputs that are not independent, more than 65,536.
         """
-        fair, order = (tuple(concepts) if balanced else ()), len(concepts)
-        fewer = [part for size in range(2, order) for part in combinations(concepts, size)] if lower else []
+        concepts = check_concepts(concepts, self.layer.m)
+        fair, order = (concepts if true_or_false(balanced, "balanced") else ()), len(concepts)
+        sizes = range(2, order) if true_or_false(lower, "lower") else ()
+        fewer = [part for size in sizes for part in combinations(concepts, size)]
         return float(self._shares([concepts], fair, fewer, noise)[0])
 
     def partial_r2_of(self, concept_sets: Sequence[tuple[int, ...]], *, noise: float = 0.0) -> np.ndarray:
@@ -238,9 +243,10 @@ class LayerTruth:
         self, concept_sets: Sequence[tuple[int, ...]], fair: tuple[int, ...], fewer: list, noise: float
     ) -> np.ndarray:
         layer = self.layer
-        places = [check_concepts(concepts, layer.m) for concepts in concept_sets]
+        places = [check_concepts(concepts, layer.m) for concepts in listed(concept_sets, "concept_sets")]
+        real_number(noise, "noise", low=0, high=np.inf, open_ends=False)
         if any(len(concepts) < 2 for concepts in places):
-            raise InputError(f"concepts must name at least two inputs, got {concept_sets!r}.")
+            raise InputError(f"concepts must name at least two inputs, got {in_one_line(concept_sets)}.")
         rates = layer.inputs.rates(balanced=fair)
         if layer.inputs.independent:
             return expanded_partial_r2(self._neurons(), rates, places, removed=fewer, noise=noise)

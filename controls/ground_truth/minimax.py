@@ -9,7 +9,8 @@ import numpy as np
 from scipy.optimize import linprog
 
 from controls.core.errors import ControlsError, InputError
-from controls.core.validate import as_activations, as_numpy
+from controls.core.validate import as_activations
+from controls.ground_truth.shapes import numbers
 
 RAW_FLOORS = {"and": 0.25, "xor": 0.5}
 """Smallest worst-case error of an affine readoff of the two bits themselves, and of any other independent bits."""
@@ -94,8 +95,8 @@ def minimax(H: np.ndarray, y: np.ndarray) -> Minimax:
 
 
 def _checked(H: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    hidden = np.asarray(as_activations(H, "H"), dtype=np.float64)
-    answers = as_numpy(y, "y").astype(np.float64)
+    hidden = as_activations(numbers(H, "H"), "H")
+    answers = numbers(y, "y")
     if answers.shape != (len(hidden),) or not np.isfinite(answers).all():
         raise InputError(f"y must be {len(hidden)} finite numbers, one for each row of H, got shape {answers.shape}.")
     return hidden, answers

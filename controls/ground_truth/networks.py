@@ -11,9 +11,10 @@ import numpy as np
 
 from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem, Source
-from controls.core.validate import one_of, read_only, whole_number
+from controls.core.validate import in_one_line, one_of, random_generator, read_only, whole_number
 from controls.ground_truth.bits import InputLaw, check_concepts, combine
 from controls.ground_truth.layers import Layer
+from controls.ground_truth.shapes import listed, numbers, shaped
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +65,7 @@ class Network:
             raise InputTypeError(f"layer must be a Layer, got {type(self.layer).__name__}.")
         pairs = check_pairs(self.pairs, self.layer.m)
         one_of(self.ask, "ask", ("and", "or", "xor"))
-        readout, offsets = (np.array(part, dtype=np.float64) for part in (self.readout, self.offsets))
+        readout, offsets = (numbers(getattr(self, name), name).copy() for name in ("readout", "offsets"))
         if readout.shape != (len(pairs), self.layer.d) or offsets.shape != (len(pairs),):
             raise InputError(
                 f"readout must have shape ({len(pairs)} pairs, {self.layer.d} neurons) and offsets ({len(pairs)},), "
@@ -167,6 +168,8 @@ def least_squares_network(layer: Layer, pairs: Sequence[Pair], *, ask: str = "an
     >>> bool(max(abs(zeros).max(), abs(ones).max()) < 1e-9)  # 21 squares hold all that is of degree two
     True
     """
+    if not isinstance(layer, Layer):
+        raise InputTypeError(f"layer must be a Layer, got {type(layer).__name__}.")
     pairs = check_pairs(pairs, layer.m)
     blank = Network(layer, np.zeros((len(pairs), layer.d)), np.zeros(len(pairs)), pairs, ask)
     X, probabilities = layer.inputs.enumerate()
@@ -203,7 +206,9 @@ def random_network(
     >>> bool(abs(network.steered(network.others)).max() < 0.05)  # and not used
     True
     """
-    weights = rng.standard_normal((whole_number(d, "d", low=1), inputs.m)) / np.sqrt(inputs.m)
+    if not isinstance(inputs, InputLaw):
+        raise InputTypeError(f"inputs must be Bernoulli, Sparse or Signs, got {type(inputs).__name__}.")
+    weights = random_generator(rng).standard_normal((whole_number(d, "d", low=1), inputs.m)) / np.sqrt(inputs.m)
     return least_squares_network(Layer(weights, inputs=inputs), pairs, ask=ask)
 
 
@@ -230,6 +235,8 @@ def interaction_contrasts(
     InputError
         The inputs of a pair are never on together, or never off.
     """
+    X = shaped(X, "X", ("N", "m"))
+    values, probabilities = shaped(values, "values", (len(X), "k")), shaped(probabilities, "probabilities", (len(X),))
     i, j = np.array(check_pairs(pairs, X.shape[1])).T
     first, second = (X[:, i] > 0).T, (X[:, j] > 0).T
     signed = np.zeros(first.shape)
@@ -247,7 +254,8 @@ def interaction_contrasts(
 
 def check_pairs(pairs: Sequence[Pair], m: int) -> tuple[Pair, ...]:
     """Return at least one pair of different positions of inputs, each from 0 to m − 1."""
-    found = tuple(check_concepts(pair, m, "pairs") for pair in pairs)
+    found = tuple(check_concepts(pair, m, "pairs") for pair in listed(pairs, "pairs"))
     if not found or any(len(pair) != 2 for pair in found):
-        raise InputError(f"pairs must be pairs of positions of inputs, such as [(0, 1), (2, 3)], got {pairs!r}.")
+        shown = in_one_line(pairs)
+        raise InputError(f"pairs must be pairs of positions of inputs, such as [(0, 1), (2, 3)], got {shown}.")
     return found  # type: ignore[return-value]

@@ -9,7 +9,7 @@ import numpy as np
 
 from controls.core.errors import InputError
 from controls.core.problem import Problem
-from controls.core.validate import whole_number
+from controls.core.validate import random_generator, whole_number
 from controls.ground_truth.planted_truth import PlantedTruth
 
 
@@ -67,7 +67,8 @@ class PlantedDirection:
 
     def sample(self, n: int, rng: np.random.Generator) -> Problem:
         """Return a problem of n independent rows, classes 0 and 1 in random order."""
-        labels = rng.permutation((np.arange(n) < self.positives(n)).astype(np.int64))
+        positives = self.positives(n)
+        labels = random_generator(rng).permutation((np.arange(n) < positives).astype(np.int64))
         activations = rng.standard_normal((n, self.d))
         if self.tails is not None:
             activations /= np.sqrt(rng.chisquare(self.tails, n) / self.tails)[:, None]

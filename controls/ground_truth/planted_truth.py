@@ -11,6 +11,7 @@ from scipy.special import gammainccinv, gammaincinv, ndtr, ndtri, stdtr, stdtrit
 
 from controls.core.errors import InputError
 from controls.core.validate import real_number, whole_number
+from controls.ground_truth.shapes import numbers
 
 _NODES = 400  # of the quadratures: errors below 1e-9 from d = 3 on, 1e-6 at d = 2
 
@@ -98,7 +99,7 @@ class PlantedTruth:
     def accuracy(self, direction: np.ndarray, intercept: float) -> float:
         """Return the share of new rows with ``x @ direction + intercept > 0`` exactly where the class is 1."""
         moved = self.delta * self._cosine(direction)
-        bias = float(intercept) / float(np.linalg.norm(direction))
+        bias = real_number(intercept, "intercept", low=-np.inf, high=np.inf) / float(np.linalg.norm(direction))
         return float(self.rate * self._cdf(moved + bias) + (1 - self.rate) * self._cdf(-bias))
 
     def fitted_auc(self, n1: int, n0: int) -> float:
@@ -169,7 +170,7 @@ class PlantedTruth:
             raise InputError(f"tails must be None (normal noise) for {what}, got {self.tails:g}.")
 
     def _cosine(self, direction: np.ndarray) -> float:
-        direction = np.asarray(direction, dtype=np.float64).ravel()
+        direction = numbers(direction, "direction").ravel()
         length = float(np.linalg.norm(direction))
         if len(direction) != self.d or not 0 < length < np.inf:
             raise InputError(f"direction must be {self.d} finite numbers, not all 0, got shape {direction.shape}.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from controls.core.errors import InputError
+from controls.core.validate import real_number
 from controls.ground_truth.bits import check_concepts
-from controls.ground_truth.shapes import shaped
+from controls.ground_truth.shapes import numbers, shaped
 
 
 def partial_r2(
@@ -62,7 +63,9 @@ def partial_r2(
         raise InputError("probabilities must be at least 0, and one of them above.")
     if nuisance is not None:
         nuisance = shaped(nuisance, "nuisance", (len(H), "j")) if np.size(nuisance) else None
-    weights = np.sqrt(np.asarray(probabilities, dtype=np.float64))[:, None]
+    real_number(tol, "tol", low=0, high=1)
+    real_number(noise, "noise", low=0, high=np.inf, open_ends=False)
+    weights = np.sqrt(probabilities)[:, None]
     constant = np.ones((len(H), 1))
     base = weights * (constant if nuisance is None else np.hstack([constant, np.asarray(nuisance, dtype=np.float64)]))
     removed, _ = _basis(base, tol * float(np.linalg.norm(base)))
@@ -110,7 +113,7 @@ def null_certificate(weights: np.ndarray, concepts: tuple[int, ...]) -> bool:
     >>> null_certificate(weights, (0, 1)), null_certificate(weights, (0, 2))
     (False, True)
     """
-    weights = np.asarray(weights)
+    weights = numbers(weights, "weights")
     if weights.ndim != 2:
         raise InputError(f"weights must have shape (d neurons, m inputs), got {weights.shape}.")
     places = list(check_concepts(concepts, weights.shape[1]))

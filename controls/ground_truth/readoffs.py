@@ -7,7 +7,9 @@ from math import asin, pi, sqrt
 
 import numpy as np
 
+from controls.core.errors import InputError
 from controls.core.validate import one_of, whole_number
+from controls.ground_truth.shapes import numbers
 from controls.ground_truth.u_and import ErrorLaw
 
 CASES = ("00", "10", "11")
@@ -69,6 +71,7 @@ def sign_readoff(wi: np.ndarray, wj: np.ndarray, s: int, ask: str = "and") -> np
     True
     """
     single, double = _sign_coefficients(s, one_of(ask, "ask", _ASKS))
+    wi, wj = _weights(wi, wj)
     ei, ej = np.sign(wi), np.sign(wj)
     return (single * (ei + ej) + double * ei * ej) / np.shape(wi)[-1]
 
@@ -103,10 +106,18 @@ def stein_readoff(wi: np.ndarray, wj: np.ndarray, s: int, ask: str = "and") -> n
     >>> bool(abs(stein_readoff(W[:, 0], W[:, 1], s=2, ask="xor") @ hidden - 1) < 0.1)
     True
     """
-    s = whole_number(s, "s", low=2)
+    s, (wi, wj) = whole_number(s, "s", low=2), _weights(wi, wj)
     product = sqrt(2 * pi * s) * wi * wj
     readoff = product if one_of(ask, "ask", _ASKS) == "and" else 2 * (wi + wj) - 2 * product
     return readoff / np.shape(wi)[-1]
+
+
+def _weights(wi: np.ndarray, wj: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights from two inputs, of one shape (..., d)."""
+    wi, wj = numbers(wi, "wi"), numbers(wj, "wj")
+    if wi.shape != wj.shape or wi.ndim == 0:
+        raise InputError(f"wi and wj must have one shape (..., d), got {wi.shape} and {wj.shape}.")
+    return wi, wj
 
 
 def _sign_coefficients(s: int, ask: str) -> tuple[float, float]:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from controls.core.errors import InputError
+from controls.core.validate import random_generator
+from controls.ground_truth.shapes import numbers
 
 
 def redraw_gaussian(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -38,7 +40,7 @@ def redraw_gaussian(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray
     ((200, 50), 2.0)
     """
     weights = _matrix(weights)
-    return np.sqrt(np.mean(np.square(weights))) * rng.standard_normal(weights.shape)
+    return np.sqrt(np.mean(np.square(weights))) * random_generator(rng).standard_normal(weights.shape)
 
 
 def redraw_spectrum(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -73,7 +75,7 @@ def redraw_spectrum(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray
     """
     weights = _matrix(weights)
     lengths = np.linalg.svd(weights, compute_uv=False)
-    left, right = (uniform_frame(size, len(lengths), rng) for size in weights.shape)
+    left, right = (uniform_frame(size, len(lengths), random_generator(rng)) for size in weights.shape)
     return (left * lengths) @ right.T
 
 
@@ -101,7 +103,7 @@ def redraw_rows(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     >>> sorted(drawn[0].tolist())
     [0.0, 0.0, 1.0, 1.0]
     """
-    return rng.permuted(_matrix(weights), axis=1)
+    return random_generator(rng).permuted(_matrix(weights), axis=1)
 
 
 def uniform_frame(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
@@ -118,7 +120,7 @@ REDRAWS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 
 
 def _matrix(weights: np.ndarray) -> np.ndarray:
-    array = np.asarray(weights, dtype=np.float64)
+    array = numbers(weights, "weights")
     if array.ndim != 2 or not np.isfinite(array).all():
         raise InputError(f"weights must be a finite matrix (d neurons, m inputs), got shape {array.shape}.")
     return array

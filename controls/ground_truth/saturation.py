@@ -13,7 +13,7 @@ from controls.core.errors import InputError
 from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.core.validate import whole_number
-from controls.ground_truth.bits import Bernoulli, combine
+from controls.ground_truth.bits import Bernoulli, check_concepts, combine
 from controls.ground_truth.layers import Layer
 from controls.ground_truth.population import partial_r2
 from controls.ground_truth.shapes import shaped
@@ -92,7 +92,7 @@ class RandomTypes:
     def selectivity(self, concepts: Sequence[int], *, ask: str = "and") -> float:
         """Return the population R² of what is made of the concepts, less that of random labels of types."""
         X, _ = self.layer.inputs.enumerate()
-        return float(self.r2(combine(X, tuple(concepts), ask))[0]) - self.control_r2
+        return float(self.r2(combine(X, check_concepts(concepts, self.m), ask))[0]) - self.control_r2
 
     def sample(
         self, n: int, rng: np.random.Generator, *, concepts: tuple[int, ...] = (0, 1), ask: str = "and"

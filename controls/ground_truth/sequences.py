@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from controls.core.errors import InputError
 from controls.core.problem import Problem
-from controls.core.validate import real_number, whole_number
+from controls.core.validate import random_generator, real_number, whole_number
 
 
 @final
@@ -58,8 +58,8 @@ class PlantedSequences:
 
     def __post_init__(self) -> None:
         _check(self.delta, self.d, self.size)
-        if self.rho != 0:
-            real_number(self.rho, "rho", low=0, high=1)
+        if real_number(self.rho, "rho", low=0, high=1, open_ends=False) == 1:
+            raise InputError("rho must be below 1, got 1: labels would never change.")
         real_number(self.rate, "rate", low=0, high=1)
 
     @property
@@ -70,7 +70,7 @@ class PlantedSequences:
     def sample(self, n: int, rng: np.random.Generator) -> Problem:
         """Return a problem of n rows in documents of ``size``, which are the unit; groups document and position."""
         documents = _documents(n, self.size)
-        fresh = (rng.random((documents, self.size)) < self.rate).astype(np.int64)
+        fresh = (random_generator(rng).random((documents, self.size)) < self.rate).astype(np.int64)
         repeats = rng.random((documents, self.size)) < self.rho
         repeats[:, 0] = False
         last_fresh = np.maximum.accumulate(np.where(repeats, 0, np.arange(self.size)), axis=1)
@@ -167,7 +167,7 @@ class PlantedDrift:
     def sample(self, n: int, rng: np.random.Generator) -> Problem:
         """Return a problem of n rows in documents of ``size``, which are the unit; groups document and position."""
         documents = _documents(n, self.size)
-        labels = (rng.random((documents, self.size)) < self.rates).astype(np.int64)
+        labels = (random_generator(rng).random((documents, self.size)) < self.rates).astype(np.int64)
         noise = rng.standard_normal((documents, self.size, self.d))
         noise[:, :, 1] += np.linspace(0, self.activation_drift, self.size)
         return _problem(noise, labels, self.delta)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from controls.core.errors import InputError
+from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem, Source
-from controls.core.validate import as_activations, as_numpy
+from controls.core.validate import as_activations
 from controls.ground_truth.bits import InputLaw, check_concepts, combine
 from controls.ground_truth.layers import Layer, LayerTruth, activate
+from controls.ground_truth.shapes import listed, numbers, rows_of
 
 if TYPE_CHECKING:
     import torch
@@ -60,8 +61,9 @@ class SuperposedLayer:
 
     def __post_init__(self) -> None:
         for name in ("weights", "embedding"):
-            matrix = np.asarray(as_numpy(getattr(self, name), name), dtype=np.float64)
-            object.__setattr__(self, name, as_activations(matrix, name))
+            object.__setattr__(self, name, as_activations(numbers(getattr(self, name), name), name))
+        if not isinstance(self.inputs, InputLaw):
+            raise InputTypeError(f"inputs must be Bernoulli, Sparse or Signs, got {type(self.inputs).__name__}.")
         if self.weights.shape[1] != self.embedding.shape[1]:
             raise InputError(
                 f"weights and embedding must have as many columns, got {self.weights.shape} and "
@@ -82,7 +84,7 @@ class SuperposedLayer:
 
     def embedded(self, X: np.ndarray) -> np.ndarray:
         """Return what the layer reads, shape (n, d0), where the bits are X (n, m)."""
-        return X @ self.embedding
+        return rows_of(X, "X", len(self.embedding)) @ self.embedding
 
     def hidden(self, X: np.ndarray) -> np.ndarray:
         """Return the hidden layer (n, d) where the bits are X (n, m)."""
@@ -144,7 +146,7 @@ class SuperposedWorld(ABC):
 
 def pair_ends(pairs: Sequence[tuple[int, int]], m: int) -> tuple[np.ndarray, np.ndarray]:
     """Return first and second positions of pairs of different inputs, each of shape (P,)."""
-    for pair in pairs:
+    for pair in listed(pairs, "pairs"):
         if len(check_concepts(pair, m, "pairs")) != 2:
             raise InputError(f"pairs must hold two positions each, got {pair!r}.")
     ends = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)

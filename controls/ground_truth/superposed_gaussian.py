@@ -15,6 +15,7 @@ from controls.core.rng import stream
 from controls.core.validate import one_of, whole_number
 from controls.ground_truth.bits import Sparse
 from controls.ground_truth.dictionaries import random_directions
+from controls.ground_truth.shapes import rows_of
 from controls.ground_truth.superposed import SuperposedLayer, SuperposedWorld, pair_ends
 
 _ASKS = ("and", "xor")
@@ -56,6 +57,7 @@ class SuperposedGaussian(SuperposedWorld):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        whole_number(self.m, "m", low=2)
         whole_number(self.d, "d", low=1)
         whole_number(self.seed, "seed", low=0)
         if whole_number(self.s, "s", low=2) > self.m:
@@ -101,7 +103,7 @@ class SuperposedGaussian(SuperposedWorld):
         """
         F = self.layer.embedding
         first, second = pair_ends(pairs, self.m)
-        A = X @ F
+        A = rows_of(X, "X", self.m) @ F
         length = np.linalg.norm(A, axis=1)[:, None]
         along_u, along_v = A @ F[first].T / length, A @ F[second].T / length
         overlap = (F[first] * F[second]).sum(axis=1)

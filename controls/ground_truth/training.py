@@ -11,7 +11,7 @@ import numpy as np
 
 from controls.core.errors import InputError
 from controls.core.rng import stream
-from controls.core.validate import one_of, real_number, whole_number
+from controls.core.validate import one_of, real_number, true_or_false, whole_number
 from controls.ground_truth.bits import InputLaw, Sparse
 from controls.ground_truth.networks import Network, Pair, random_network
 
@@ -171,7 +171,8 @@ class AllPairs:
 
     def start(self, seed: int, twin: bool = False) -> Network:
         """Return the network that training starts from, or the one that its twin starts from."""
-        rng = stream(seed, "all pairs", "frozen" if twin else "trained")
+        whole_number(seed, "seed", low=0)
+        rng = stream(seed, "all pairs", "frozen" if true_or_false(twin, "twin") else "trained")
         return random_network(self.pairs, self.d, rng, inputs=self.inputs, ask=self.ask)
 
     def trained(self, seed: int) -> Network:

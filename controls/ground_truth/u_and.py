@@ -15,6 +15,7 @@ from controls.core.rng import stream
 from controls.core.validate import one_of, read_only, real_number, whole_number
 from controls.ground_truth.bits import InputLaw, Sparse, check_concepts
 from controls.ground_truth.layers import Layer, LayerWorld
+from controls.ground_truth.shapes import listed, numbers, rows_of
 
 CASES = ("11", "10", "00")
 READS = ("and", "xor")
@@ -68,7 +69,7 @@ class ErrorLaw:
 
     def sd(self, n_common: int | np.ndarray) -> np.ndarray:
         """Return the standard deviation, for each number of neurons; NaN for none."""
-        n_common = np.asarray(n_common)
+        n_common = numbers(n_common, "n_common")
         return np.where(n_common > 0, np.sqrt(self.neuron_variance / np.maximum(n_common, 1)), np.nan)
 
     def rmse(self, n_common: int | np.ndarray) -> np.ndarray:
@@ -140,6 +141,7 @@ def bernstein_bound(*, m: int, s: int, p: float, n_common: float, failure: float
     s, m = whole_number(s, "s", low=2), whole_number(m, "m", low=3)
     if s > m:
         raise InputError(f"s must be at most m ({m}), got {s}; no more inputs can be active than there are.")
+    p = real_number(p, "p", low=0, high=1, open_ends=False)
     n_common = real_number(n_common, "n_common", low=0, high=float("inf"))
     tail = log(m * (m - 1) * (m - 2) / 2 / real_number(failure, "failure", low=0, high=1))
     return (s - 1) * (p + sqrt(2 * p * (1 - p) * tail / n_common) + tail / (3 * n_common))
@@ -246,6 +248,7 @@ class SparseAnd(LayerWorld):
 
     def read(self, X: np.ndarray, pairs: Sequence[tuple[int, int]], *, ask: str = "and") -> np.ndarray:
         """Return what the readoffs say of inputs (n, m), shape (n, P); NaN where a pair has no common neuron."""
+        X = rows_of(X, "X", self.m)
         return np.hstack([X, self.layer.hidden(X)]) @ self.readoff(pairs, ask=ask).T
 
     def worst_error(self, pairs: Sequence[tuple[int, int]], *, ask: str = "and") -> np.ndarray:
@@ -264,7 +267,7 @@ class SparseAnd(LayerWorld):
         return largest if one_of(ask, "ask", READS) == "and" else 2 * largest
 
     def _ends(self, pairs: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
-        for pair in pairs:
+        for pair in listed(pairs, "pairs"):
             if len(check_concepts(pair, self.m, "pairs")) != 2:
                 raise InputError(f"pairs must hold two positions each, got {pair!r}.")
         ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)

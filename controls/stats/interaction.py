@@ -11,7 +11,7 @@ import numpy as np
 from controls.core.errors import InputError, InputTypeError
 from controls.core.products import basis, basis_of_columns, centred_product, imbalance, lower_terms, remove
 from controls.core.products import numerical_rank as numerical_rank
-from controls.core.validate import as_group, whole_number
+from controls.core.validate import as_group, random_generator, whole_number
 from controls.stats.rearranged import check_groups, rearranged
 
 _TIES = 1e-12  # values of R² closer than this are ties
@@ -72,7 +72,8 @@ def interaction_test(
 
     The product t of the concepts, each less its mean, and the layer are residualised on the constant, the
     concepts, their lower-order products and the nuisance. The statistic is R² of what is left; its null
-    distribution comes from permutations of t, each residualised in the same way.
+    distribution comes from permutations of t, each residualised in the same way; with ``groups``, from what whole
+    groups may exchange.
 
     Parameters
     ----------
@@ -84,8 +85,8 @@ def interaction_test(
         Further columns whose linear part is removed, such as all other inputs. It may repeat the concepts.
     groups : array of shape (n,), optional
         The group of each row, such as its document, of all tests alike. Concepts that are constant within groups
-        trade places among them, and rows keep what else they have; where no concept is, rows trade products within
-        their group. None: rows are independent of one another.
+        trade places among them, and rows keep what else they have; where no concept is, what is left of the product
+        changes its sign in whole groups at random. None: rows are independent of one another.
     draws : int, default 199
         Number of permutations, new ones for each test.
     rng : numpy.random.Generator
@@ -100,16 +101,21 @@ def interaction_test(
     InputError
         Shapes that differ, values that are not finite, fewer than two concepts.
     CannotControl
-        Groups that leave nothing to rearrange.
+        Fewer than 3 groups; fewer than 6 where no concept is constant within them, whose signs have 2^(G − 1)
+        combinations that differ.
 
     Notes
     -----
     Without ``groups`` rows are taken as independent: on clustered rows (documents with concepts and effects of their
     own) a true null can be rejected always. With groups the p-value goes by what is exchanged; ``adjusted`` is then
-    R² beyond the mean of the permutations, as a share of what they leave.
+    R² beyond the mean of the draws, as a share of what they leave.
 
-    With layers of width d the test is mildly liberal: .067 of 3,200 true nulls at
-    level .05 for d = 128 and n = 1000.
+    Groups take effects of their own, of themselves and of concepts, to be as likely of either sign. True nulls
+    rejected at level .05 in 30 documents of 10 rows with 6 neurons, of 400, without and with groups: 353 and 15 where
+    documents have both concepts, 135 and 20 where they have one, 296 and 25 where they have base rates of each. More
+    neurons than groups make the test liberal: 370 and 41 with 40 neurons where documents have one concept.
+
+    With layers of width d the test is mildly liberal: .067 of 3,200 true nulls at level .05 for d = 128 and n = 1000.
 
     A permutation needs the squared product to be uncorrelated with the squared layer. Balanced cells guarantee it:
     t² is then constant. On independent features with rate .1 a true null is rejected in about .4 of cases at
@@ -133,8 +139,7 @@ def interaction_test(
     True
     """
     whole_number(draws, "draws", low=1)
-    if not isinstance(rng, np.random.Generator):
-        raise InputTypeError(f"rng must be a numpy Generator, got {rng!r}; pass np.random.default_rng(seed).")
+    random_generator(rng)
     layers, columns, others = _checked(H, concepts, nuisance)
     codes = None if groups is None else _codes(groups, columns)
     size = layers.shape[0]
@@ -197,7 +202,7 @@ def _test(
     variance[variance <= (1e-7 * np.linalg.norm(t, axis=1)) ** 2] = np.nan  # nothing is left of the product
     U, rank = basis(remove(Q, H), np.linalg.norm(H, axis=(1, 2)))
     r2 = np.square(np.einsum("pnr,pn->pr", U, residual)).sum(axis=1) / variance
-    shuffled = rearranged(concepts, groups, draws, rng)  # (P, draws, n)
+    shuffled = rearranged(concepts, residual, groups, draws, rng)  # (P, draws, n)
     left = np.square(shuffled).sum(axis=2) - np.square(shuffled @ Q).sum(axis=2)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = np.square(shuffled @ U).sum(axis=2) / left

@@ -157,7 +157,7 @@ def test_phases_keep_lengths_and_fresh_directions_keep_heavy_tails():
         (lambda: WORLD.truth.leaks(np.zeros(5), 0), "must move feature 0"),
         (lambda: DictionaryTwin(WORLD, "bootstrap"), "kind must be one of"),
         (lambda: SparseFeatures(3, low=2.0, high=1.0), "high must be at least"),
-        (lambda: CorrelatedFeatures(3, correlation=1.0), "correlation must be between"),
+        (lambda: CorrelatedFeatures(3, correlation=1.0), "correlation must be below 1"),
         (lambda: overlapping_directions(3, 1.0), "overlap must be below 1"),
     ],
 )

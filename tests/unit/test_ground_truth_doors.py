@@ -15,6 +15,10 @@ TYPES = gt.RandomTypes(m=4, d=5)
 HEAD = gt.SkipBigrams(m=6, d_model=8, d_head=4, n_bigrams=3)
 RNG = np.random.default_rng(0)
 NAN = np.full((3, 10), np.nan)
+BITS = np.eye(4)
+LAYER = gt.Layer(np.ones((4, 6)), inputs=gt.Bernoulli(6))
+SUPERPOSED = gt.SuperposedGaussian(m=6, d0=9, d=8)
+WORLD = gt.GaussianDocuments()
 
 ODD = {
     "circuits: shape of bits": (lambda: CIRCUITS.outputs(np.ones((3, 4))), r"bits must have shape \(n, 4, 2\)"),
@@ -52,6 +56,70 @@ ODD = {
     "documents: spread": (lambda: gt.GaussianDocuments(spread=-1.0), "spread must be at least 0"),
     "interaction: ragged": (
         lambda: interaction_test([[1, 2], [3]], np.ones((2, 2)), rng=RNG), "H must be an array of numbers"),
+    "shape of a whole number": (lambda: gt.Bernoulli(np.eye(2)), r"m must be a whole number, got array\(\[\[1"),
+    "word: an array": (lambda: gt.combine(BITS, (0, 1), np.ones(2)), "ask must be one of"),
+    "combine: a number": (lambda: gt.combine(3, (0, 1), "and"), r"X must be numbers of shape \(n, m\)"),
+    "combine: texts": (lambda: gt.combine([["a", "b"]], (0, 1), "and"), "X must be numbers"),
+    "directions: texts": (lambda: gt.PlantedDictionary("a", gt.SparseFeatures(2)), "directions must be an array of"),
+    "directions: rng": (lambda: gt.random_directions(4, 2, 0), "rng must be a numpy Generator, got 0"),
+    "features: rate": (lambda: gt.SparseFeatures(4, rate=np.ones(2)), "rate must be a number"),
+    "features: never": (lambda: gt.SparseFeatures(4, rate=0), "rate must be above 0"),
+    "features: one": (lambda: gt.CorrelatedFeatures(4, correlation=1.0), "correlation must be below 1"),
+    "features: rng": (lambda: gt.SparseFeatures(4).sample(3, None), "rng must be a numpy Generator, got None"),
+    "sequences: rho": (lambda: gt.PlantedSequences(1.0, rho=1.0), "rho must be below 1"),
+    "sequences: rng": (lambda: gt.PlantedDrift(1.0).sample(80, 1), "rng must be a numpy Generator"),
+    "layer: texts": (lambda: gt.Layer("a", inputs=gt.Bernoulli(2)), "weights must be an array of numbers"),
+    "layer: bias": (lambda: gt.Layer(np.eye(2), "a", inputs=gt.Bernoulli(2)), "bias must be an array of numbers"),
+    "layer: columns": (lambda: LAYER.hidden(np.ones((2, 5))), r"X must have shape \(n, 6\), got \(2, 5\)"),
+    "layer: one row": (lambda: LAYER.hidden(np.ones(6)), "X must have shape"),
+    "layer: balanced": (lambda: LAYER.sample(5, RNG, balanced=(0, 1)), "balanced must be True or False"),
+    "layer: concepts": (lambda: LAYER.truth.partial_r2(3), "concepts must be a tuple"),
+    "layer: noise": (lambda: LAYER.truth.partial_r2((0, 1), noise=np.nan), "noise must be at least 0"),
+    "layer: sets": (lambda: LAYER.truth.partial_r2_of(None), "concept_sets must be a sequence"),
+    "sparse: balanced": (lambda: gt.Sparse(4, 2).rates(balanced=np.ones(2)), "balanced must be empty"),
+    "superposed: inputs": (lambda: gt.SuperposedLayer(np.eye(2), np.eye(2), inputs=3), "inputs must be Bernoulli"),
+    "superposed: texts": (lambda: gt.SuperposedLayer("a", np.eye(2), inputs=gt.Bernoulli(2)), "weights must be an"),
+    "superposed: bits": (lambda: SUPERPOSED.read(np.ones((2, 5)), [(0, 1)]), "X must have shape"),
+    "superposed: law": (lambda: SUPERPOSED.law(None, [(0, 1)]), "X must have shape"),
+    "superposed: pairs": (lambda: SUPERPOSED.readoff(3), "pairs must be a sequence"),
+    "superposed: m": (lambda: gt.SuperposedGaussian(m="a", d0=4, d=4), "m must be a whole number"),
+    "AND: bits": (lambda: gt.SparseAnd(6, 20).read(np.ones(6), [(0, 1)]), "X must have shape"),
+    "AND: pairs": (lambda: gt.SparseAnd(6, 20).worst_error(None), "pairs must be a sequence"),
+    "bound: p": (lambda: gt.bernstein_bound(m=10, s=3, p=2.0, n_common=4), "p must be between 0 and 1"),
+    "network: layer": (lambda: gt.least_squares_network(None, [(0, 1)]), "layer must be a Layer"),
+    "network: pairs": (lambda: gt.least_squares_network(LAYER, 3), "pairs must be a sequence"),
+    "network: readout": (lambda: gt.Network(LAYER, "a", np.ones(1), ((0, 1),)), "readout must be an array of numbers"),
+    "network: inputs": (lambda: gt.random_network([(0, 1)], 3, RNG, inputs=4), "inputs must be Bernoulli"),
+    "network: rng": (lambda: gt.random_network([(0, 1)], 3, 0, inputs=gt.Bernoulli(4)), "rng must be a numpy"),
+    "contrasts: shapes": (
+        lambda: gt.interaction_contrasts(np.ones((3, 1)), np.eye(4), np.ones(4), [(0, 1)]), "values must have shape"),
+    "contrasts: rates": (
+        lambda: gt.interaction_contrasts(np.ones((4, 1)), np.eye(4), np.ones(3), [(0, 1)]), "probabilities must have"),
+    "population: tol": (
+        lambda: gt.partial_r2(np.eye(4), np.arange(4), np.ones(4), tol=-1), "tol must be between 0 and 1"),
+    "population: noise": (
+        lambda: gt.partial_r2(np.eye(4), np.arange(4), np.ones(4), noise="a"), "noise must be a number"),
+    "certificate: texts": (lambda: gt.null_certificate("a", (0, 1)), "weights must be an array of numbers"),
+    "minimax: texts": (lambda: gt.minimax(np.eye(2), ["a", "b"]), "y must be an array of numbers"),
+    "redraw: rng": (lambda: gt.redraw_spectrum(np.eye(2), 0), "rng must be a numpy Generator"),
+    "redraw: texts": (lambda: gt.redraw_rows("a", RNG), "weights must be an array of numbers"),
+    "readoff: shapes": (lambda: gt.sign_readoff(np.ones(4), np.ones(3), s=2), "wi and wj must have one shape"),
+    "readoff: a number": (lambda: gt.stein_readoff(1.0, 1.0, s=2), "wi and wj must have one shape"),
+    "law: texts": (lambda: gt.error_law("10", s=3, p=0.1).sd("many"), "n_common must be an array of numbers"),
+    "bias: texts": (lambda: counting_bias("10", "a", m=4, s=2, d0=9), "counts must be an array of numbers"),
+    "bias: no end": (lambda: counting_bias("10", [np.inf], m=4, s=2, d0=9), "counts must be whole numbers"),
+    "types: concepts": (lambda: TYPES.selectivity(3), "concepts must be a tuple"),
+    "planted: rows": (lambda: gt.PlantedDirection(1.0, d=4).sample(None, RNG), "n must be a whole number"),
+    "planted: direction": (lambda: gt.PlantedTruth(1.0, 4).auc("a"), "direction must be an array of numbers"),
+    "planted: intercept": (lambda: gt.PlantedTruth(1.0, 4).accuracy(np.ones(4), None), "intercept must be a number"),
+    "truth: metric": (lambda: WORLD.truth("f1", np.ones((10, 1)), [0.0]), "metric must be one of 'roc_auc'"),
+    "truth: weights": (lambda: WORLD.truth("r2", np.ones(10), [0.0]), r"weights must have shape \(10, B\)"),
+    "truth: intercepts": (lambda: WORLD.truth("r2", np.ones((10, 2)), [0.0]), r"intercepts must have shape \(2,\)"),
+    "truth: kept": (lambda: WORLD.truth("r2", np.ones((10, 1)), [0.0], kept=2), "kept must be between 0 and 1"),
+    "documents: rng": (lambda: WORLD.sample(3), "rng must be a numpy Generator"),
+    "circuits: rng": (lambda: CIRCUITS.inputs(3, None), "rng must be a numpy Generator"),
+    "bigrams: rng": (lambda: HEAD.sample(3, None), "rng must be a numpy Generator"),
+    "pairs: seed": (lambda: gt.AllPairs(d=4, m=4, s=2).start(-1), "seed must be at least 0"),
 }  # fmt: skip
 
 

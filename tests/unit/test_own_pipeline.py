@@ -12,6 +12,7 @@ from controls.core.rng import stream
 from controls.ground_truth import NullDocuments
 from controls.stats.pvalue import visible_rate
 from controls.testing.own_pipeline import Calibration, Level, Rate
+from controls.testing.own_pipeline.repeat import _mark
 
 RIDGE = ct.probes.RidgeProbe()
 ROWS, WHOLE = ct.ShuffleLabels(), ct.ShuffleLabels(whole="document")
@@ -300,17 +301,36 @@ def test_an_unknown_control_is_named(small):
         small["Shuffle"]
 
 
-@pytest.mark.parametrize(("units", "relabelings"), [(6, 20), (8, 70)])
-def test_few_units_have_few_relabelings_which_count_once(units, relabelings):
+@pytest.mark.parametrize(("units", "relabelings", "times"), [(4, 3, 30), (6, 10, 50), (8, 35, 150)])
+def test_few_units_have_few_relabelings_which_count_once(units, relabelings, times):
     rng = np.random.default_rng(1)
     text = np.repeat(np.arange(units), 5)
     problem = ct.Problem(rng.normal(size=(len(text), 3)), text % 2, groups={"text": text}, unit="text")
-    found = run(problem, [ct.ShuffleLabels()], repetitions=150, effects=())
-    assert found.distinct <= relabelings
-    assert found.false_alarms["ShuffleLabels"].repetitions == found.distinct
-    if units == 6:
-        assert found.levels["ShuffleLabels"] == "TOO FEW"
-        assert f"met only {found.distinct} different ones" in str(found).replace("\n ", "")
+    found = run(problem, [ROWS], draws=19, repetitions=times, effects=(1.0,) * (units < 8), cv=2)
+    assert relabelings * 0.9 <= found.distinct <= relabelings  # halves of the units, all of them met but for chance
+    assert {rate.repetitions for row in found.rows for rate in (row.rejections, row.selective)} == {found.distinct}
+    assert {rate.repetitions for _, rate in found.claims} == {found.distinct}
+    assert found.levels["ShuffleLabels"] is Level.FEW
+    assert found.visible == visible_rate(found.distinct, 0.05, 0.01, 0.9)
+    text = " ".join(repr(found).split())
+    assert f"{times} repetitions ({found.distinct} different) of roc_auc" in text
+    assert f"{times} repetitions met only {found.distinct} different ones" in text
+    assert "more units are needed" in text
+    written = json.loads(found.to_json())
+    assert (written["repetitions"], written["distinct"]) == (times, found.distinct)
+    assert {row["repetitions"] for row in written["rows"]} == {found.distinct}
+
+
+def test_labels_that_differ_in_the_names_of_classes_alone_are_the_same():
+    labels = np.array(list("aabbcc"))
+    renamed = np.array(list("ccaabb"))
+    X = stream(0).normal(size=(6, 2))
+    same = [_mark(ct.Problem(X, each)) for each in (labels, renamed, labels == "a", labels != "a")]
+    assert same[0] == same[1]
+    assert same[2] == same[3] != same[0]
+    assert _mark(ct.Problem(X, labels[::-1])) == same[0]  # by place, not by value
+    assert _mark(ct.Problem(X, np.array(list("abbbcc")))) != same[0]
+    assert _mark(ct.Problem(X, np.arange(6) + 0.5)) != _mark(ct.Problem(X, np.arange(6) + 1.5))
 
 
 def test_what_an_effect_means_with_fewer_rows_than_features_is_said():

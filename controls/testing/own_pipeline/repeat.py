@@ -63,7 +63,7 @@ class Outcome:
     holds: bool = False
     compared: tuple[tuple[str, Compared], ...] = ()
     failure: str = ""
-    labels: str = ""  # the same exactly where the planted labels are
+    labels: str = ""  # the same exactly where the planted labels are, but for what classes are called
 
 
 @final
@@ -86,7 +86,7 @@ class Repetition:
         if self.signal is not None:
             directions = "calibrate", number, "directions"  # the same at every size
             problems += [self.signal.planted(labels, effect, stream(seed, *directions)) for effect in self.effects]
-        key = content_key(labels)
+        key = _mark(problems[0])
         return tuple(replace(self._outcome(problem, own_seed), labels=key) for problem in problems)
 
     def _drawn(self, rng: np.random.Generator) -> np.ndarray:
@@ -120,6 +120,14 @@ class Repetition:
             for comparison in result.comparisons
         )
         return Outcome(result.metric, result.score, result.verdict is ClaimVerdict.HOLDS, compared)
+
+
+def _mark(problem: Problem) -> str:
+    """Return the same for labels of which one is the other with its classes renamed: they are read as well."""
+    if problem.target not in ("binary", "multiclass"):
+        return content_key(np.asarray(problem.labels))
+    first, codes = np.unique(problem.label_codes, return_index=True, return_inverse=True)[1:]
+    return content_key(np.argsort(np.argsort(first))[codes.ravel()])
 
 
 Done = Sequence[tuple[Outcome, ...]]

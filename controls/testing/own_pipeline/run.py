@@ -98,8 +98,9 @@ def calibrate(
 
     Notes
     -----
-    Labels that were planted before count once: with few units there are few relabelings, rates are out of the
-    different ones, and where these are too few to show anything, the level is said to be TOO FEW.
+    Labels that were planted before count once, classes by other names being the same labels: with few units there
+    are few relabelings (four documents of two labels have three), rates and their intervals are out of the different
+    ones, ``Calibration.distinct``, and where these are too few to show anything, the level is said to be TOO FEW.
 
     Time: repetitions × (1 + effects) calls of ``measure``, about 0.05 to 0.5 s each with a batched probe of
     some hundred rows. Memory: one copy of the activations per worker. What redrawn labels do not keep

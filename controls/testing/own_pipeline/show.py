@@ -48,8 +48,9 @@ def _share(value: float) -> str:
 def heading(record: Calibration) -> tuple[str, str]:
     """Return the title, and what was run."""
     title = record.title or f"Calibration of {record.trainer}"
+    distinct = f" ({count(record.distinct)} different)" if record.distinct < record.repetitions else ""
     said = (
-        f"{count(record.repetitions)} repetitions of {record.metric}, {count(record.draws)} draws, alpha "
+        f"{count(record.repetitions)} repetitions{distinct} of {record.metric}, {count(record.draws)} draws, alpha "
         f"{probability(record.alpha)} · {count(record.n)} rows in {count(record.n_units)} units ({record.unit}) · "
         f"{duration(record.seconds)}"
     )
@@ -123,11 +124,11 @@ def _level_words(record: Calibration, row: CalibrationRow) -> str:
 
 
 def _visible_words(record: Calibration) -> str:
+    what = "repetitions" if record.distinct == record.repetitions else "different relabelings"
     if record.visible is None:
-        what = "repetitions" if record.distinct == record.repetitions else "different relabelings"
         return f"{count(record.distinct)} {what} are too few to see any rate of false alarms."
     return (
-        f"So many repetitions show, nine times in ten, a rate of false alarms of {_share(record.visible)} or more; "
+        f"So many {what} show, nine times in ten, a rate of false alarms of {_share(record.visible)} or more; "
         "smaller excesses go unseen."
     )
 
