@@ -189,7 +189,8 @@ class InteractionLabels:
             return []
         words = (
             f"{' and '.join(held)} {'is' if len(held) == 1 else 'are'} constant within {unit}, so that products that "
-            f"rows trade give false alarms; interaction_test(..., groups=) trades what whole {unit}s have"
+            f"rows trade give false alarms; controls.stats.interaction.interaction_test(..., groups=) trades what "
+            f"whole {unit}s have"
         )
         return [Remark(words, withdraws=True)]
 
