@@ -65,7 +65,7 @@ class Network:
             raise InputTypeError(f"layer must be a Layer, got {type(self.layer).__name__}.")
         pairs = check_pairs(self.pairs, self.layer.m)
         one_of(self.ask, "ask", ("and", "or", "xor"))
-        readout, offsets = (numbers(getattr(self, name), name).copy() for name in ("readout", "offsets"))
+        readout, offsets = (np.array(numbers(getattr(self, name), name)) for name in ("readout", "offsets"))
         if readout.shape != (len(pairs), self.layer.d) or offsets.shape != (len(pairs),):
             raise InputError(
                 f"readout must have shape ({len(pairs)} pairs, {self.layer.d} neurons) and offsets ({len(pairs)},), "

@@ -29,6 +29,8 @@ def numbers(value: Any, name: str) -> np.ndarray:
 def shaped(value: Any, name: str, shape: tuple[int | str, ...]) -> np.ndarray:
     """Return an array of finite numbers in float64 whose shape is ``shape``, where a letter stands for any length.
 
+    ``"B"`` may be 0: no columns.
+
     Examples
     --------
     >>> shaped([[1, 0]], "X", ("n", 2)).shape
@@ -38,7 +40,7 @@ def shaped(value: Any, name: str, shape: tuple[int | str, ...]) -> np.ndarray:
     fits = array.ndim == len(shape) and all(
         isinstance(asked, str) or asked == size for asked, size in zip(shape, array.shape, strict=True)
     )
-    if not fits or 0 in array.shape:
+    if not fits or any(size == 0 and asked not in (0, "B") for asked, size in zip(shape, array.shape, strict=True)):
         asked = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
         raise InputError(f"{name} must have shape ({asked}), got {array.shape}.")
     if not np.isfinite(array).all():
