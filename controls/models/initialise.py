@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+import inspect
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,34 +18,55 @@ from controls.models.tensors import Tensor
 def initialised(model: nn.Module, tensors: Iterable[Tensor], seed: int) -> dict[Tensor, torch.Tensor]:
     """Return fresh values of the tensors whose modules know how to make them, in float32 (float64 stays).
 
-    A module's initialiser is that of the innermost Hugging Face model around it, else its
-    ``reset_parameters``. It runs on a copy whose parameters hold NaN, and what is NaN afterwards was not its
-    to set. Each module draws from a stream of its own, whatever the global random state, which stays.
+    The initialisers run on a copy of the model whose parameters hold NaN, and what is NaN afterwards was not theirs to
+    set: first every module's ``reset_parameters``, from the inside out, as when a model is made; then, for
+    every module from the inside out, the ``_init_weights`` of the innermost model around it that has one (as
+    those of Hugging Face). What a constructor does after that cannot be known. Global random state stays.
     """
-    by_owner: dict[str, list[Tensor]] = {}
-    for tensor in tensors:
-        by_owner.setdefault(tensor.path, []).append(tensor)
-    found: dict[Tensor, torch.Tensor] = {}
-    for path, owned in by_owner.items():
-        values = _fresh(model, path, owned[0].module, seed)
-        for tensor in owned:
-            value = values.get(tensor.attribute)
-            if value is not None and bool(torch.isfinite(value).all()):
-                found[tensor] = value
-    return found
+    wanted = list(tensors)
+    device = next(model.parameters()).device
+    with _seeded(int(stream(seed, "weights", "modules").integers(2**63)), device), torch.no_grad():
+        fresh = dict(_run_initialisers(_twin(model, {})).named_parameters(remove_duplicate=False))
+    values = {tensor: fresh[tensor.name].detach() for tensor in wanted if tensor.name in fresh}
+    return {tensor: value for tensor, value in values.items() if bool(torch.isfinite(value).all())}
 
 
-def _fresh(model: nn.Module, path: str, module: nn.Module, seed: int) -> dict[str, torch.Tensor]:
-    """Return what the first initialiser that sets something makes of a module's own parameters."""
-    device = next(module.parameters()).device
-    for initialise in _initialisers(model, path):
-        twin = _twin(module)
-        with _seeded(int(stream(seed, "weights", "module", path).integers(2**63)), device), torch.no_grad():
-            initialise(twin)
-        values = {name: p.detach() for name, p in twin.named_parameters(recurse=False)}
-        if any(bool(torch.isfinite(value).all()) for value in values.values()):
-            return values
-    return {}
+def _run_initialisers(twin: nn.Module) -> nn.Module:
+    inside_out = list(reversed(list(twin.named_modules())))
+    for _, module in inside_out:
+        for name in ("reset_parameters", "_reset_parameters"):
+            if callable(getattr(module, name, None)):
+                getattr(module, name)()
+                break
+    for path, module in inside_out:
+        owner = _owner(twin, path)
+        if owner is None:
+            continue
+        if _takes_module(owner._init_weights):
+            owner._init_weights(module)  # type: ignore[operator]
+        elif owner is module:
+            owner._init_weights()  # type: ignore[operator]
+    return twin
+
+
+def _owner(model: nn.Module, path: str) -> Any:
+    """Return the innermost module around a path that says how to initialise modules."""
+    while True:
+        module = model.get_submodule(path)
+        if callable(getattr(module, "_init_weights", None)):
+            return module
+        if not path:
+            return None
+        path = path.rpartition(".")[0]
+
+
+def _takes_module(method: Any) -> bool:
+    """Whether a method must be given a module."""
+    required = [
+        each for each in inspect.signature(method).parameters.values()
+        if each.default is each.empty and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]  # fmt: skip
+    return len(required) == 1
 
 
 @contextmanager
@@ -58,32 +80,23 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _initialisers(model: nn.Module, path: str) -> Iterator[Callable[[nn.Module], Any]]:
-    """Yield the ways in which a module at a path may be initialised, the most telling first."""
-    around = path
-    while True:
-        inner = model.get_submodule(around)
-        if callable(getattr(inner, "_init_weights", None)):
-            yield inner._init_weights  # type: ignore[misc]
-            break
-        if not around:
-            break
-        around = around.rpartition(".")[0]
-    for name in ("reset_parameters", "_reset_parameters"):
-        if callable(getattr(model.get_submodule(path), name, None)):
-            yield lambda twin, name=name: getattr(twin, name)()
-
-
-def _twin(module: nn.Module) -> nn.Module:
-    """Return a module like another, all the way down, with parameters that hold NaN and buffers of its own."""
+def _twin(module: nn.Module, blanks: dict[int, Any]) -> nn.Module:
+    """Return a module like another, all the way down: parameters hold NaN, tied ones one, buffers are copies."""
+    if id(module) in blanks:
+        return blanks[id(module)]
     twin = copy.copy(module)
-    twin.__dict__ = dict(module.__dict__)
-    twin._parameters = {name: None if p is None else _blank(p) for name, p in module._parameters.items()}
+    blanks[id(module)] = twin
+    twin.__dict__ = {
+        name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in module.__dict__.items()
+    }
+    twin._parameters = {name: None if p is None else _blank(p, blanks) for name, p in module._parameters.items()}
     twin._buffers = {name: None if b is None else b.clone() for name, b in module._buffers.items()}
-    twin._modules = {name: None if m is None else _twin(m) for name, m in module._modules.items()}
+    twin._modules = {name: None if m is None else _twin(m, blanks) for name, m in module._modules.items()}
     return twin
 
 
-def _blank(parameter: nn.Parameter) -> nn.Parameter:
-    dtype = torch.float32 if parameter.element_size() < 4 else parameter.dtype
-    return nn.Parameter(torch.full_like(parameter, torch.nan, dtype=dtype), requires_grad=False)
+def _blank(parameter: nn.Parameter, blanks: dict[int, Any]) -> nn.Parameter:
+    if id(parameter) not in blanks:
+        dtype = torch.float32 if parameter.element_size() < 4 else parameter.dtype
+        blanks[id(parameter)] = nn.Parameter(torch.full_like(parameter, torch.nan, dtype=dtype), requires_grad=False)
+    return blanks[id(parameter)]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import zlib
+from dataclasses import dataclass
+from threading import RLock
 from types import TracebackType
 from typing import Any, final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,19 +21,36 @@ from controls.models.tensors import Tensor, tensors_of
 def fingerprint(tensor: torch.Tensor) -> int:
     """Return a checksum of the bytes of a tensor: two tensors with different bytes differ, but for one in 2^32.
 
-    Of a tensor on another device, two sums over its bits, which are made there.
+    Of a tensor on another device, a sum over its bits, weighted by their places, which is made there.
     """
     bits = tensor.detach().contiguous().view(-1).view(torch.uint8)
     if bits.device.type == "cpu":
         return zlib.crc32(_bytes(bits.numpy()))
     words = bits[: len(bits) // 2 * 2].view(torch.int16)
-    both = torch.stack([words.sum(dtype=torch.int64), words[::2].sum(dtype=torch.int64)]).cpu()
-    return int(both[0]) * 31 + int(both[1])
+    total = torch.zeros((), dtype=torch.int64, device=bits.device)
+    for start in range(0, len(words), _CHUNK):
+        part = words[start : start + _CHUNK].long()
+        place = torch.arange(start, start + len(part), device=bits.device)
+        total += (part * (place * 2654435761 % 2147483647)).sum()
+    return int(total)
 
 
 def _bytes(array: np.ndarray) -> memoryview:
     """Return the bytes of an array, without a copy."""
     return memoryview(array)  # type: ignore[arg-type]
+
+
+_CHUNK = 1 << 22  # words that are summed at a time
+_LOCKS: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
+_MAKING_LOCKS = RLock()
+
+
+def lock_of(model: nn.Module) -> Any:
+    """Return the lock of a model: who writes to it, or reads with it, holds it, so that threads take turns."""
+    with _MAKING_LOCKS:
+        if model not in _LOCKS:
+            _LOCKS[model] = RLock()
+        return _LOCKS[model]
 
 
 @final
@@ -48,12 +68,18 @@ class Swap:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.tensors = tensors_of(model)
-        self._places: dict[str, int | torch.Tensor] = {}  # where the bytes of a tensor wait, or the tensor itself
+        self._places: dict[str, _Place | torch.Tensor] = {}  # where the bytes of a tensor wait, or the tensor itself
         self._before: dict[str, int] = {}
         self._file: Any = None
+        self._lock = lock_of(model)
 
     def __enter__(self) -> Swap:
-        self._before = {tensor.name: fingerprint(tensor.parameter) for tensor in self.tensors}
+        self._lock.acquire()
+        try:
+            self._before = {tensor.name: fingerprint(tensor.parameter) for tensor in self.tensors}
+        except BaseException:
+            self._lock.release()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -65,6 +91,12 @@ class Swap:
         finally:
             if self._file is not None:
                 self._file.close()
+            self._lock.release()
+
+    @property
+    def before(self) -> dict[str, int]:
+        """The fingerprints of all tensors as they were."""
+        return dict(self._before)
 
     @property
     def written(self) -> tuple[Tensor, ...]:
@@ -85,6 +117,10 @@ class Swap:
                 "use a wider type."
             )
         if tensor.name not in self._places:
+            if fingerprint(parameter) != self._before[tensor.name]:
+                raise CannotControl(
+                    f"{tensor.name!r} changed before it was redrawn; something else writes to the model."
+                )
             self._places[tensor.name] = self._kept(parameter)
         parameter.data.copy_(cast)
 
@@ -110,29 +146,52 @@ class Swap:
 
     # -- the trained weights -----------------------------------------------------------------------
 
-    def _kept(self, parameter: nn.Parameter) -> int | torch.Tensor:
+    def _kept(self, parameter: nn.Parameter) -> _Place | torch.Tensor:
         data = parameter.detach().contiguous().cpu()
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="controls-")  # noqa: SIM115 - closed on leaving
-            place = self._file.seek(0, 2)
+            start = self._file.seek(0, 2)
             self._file.write(_bytes(data.view(-1).view(torch.uint8).numpy()))
             self._file.flush()
-            return place
+            return _Place(start, data.numel() * data.element_size(), tuple(data.shape), data.dtype)
         except OSError:  # a full disk: one more copy in memory
             return data.clone()
 
     def _put_back(self) -> None:
+        errors = []
         for tensor in self.written:
-            place = self._places[tensor.name]
-            data = place if isinstance(place, torch.Tensor) else self._read(tensor.parameter, place)
-            tensor.parameter.data.copy_(data)
-            del self._places[tensor.name]
+            try:
+                self._put_one_back(tensor)
+            except Exception as error:  # the others are put back all the same
+                errors.append((tensor.name, error))
+            else:
+                del self._places[tensor.name]
+        if errors:
+            name, error = errors[0]
+            raise OSError(f"the trained weights of {name!r} could not be put back: {error}") from error
 
-    def _read(self, parameter: nn.Parameter, place: int) -> torch.Tensor:
-        size = parameter.numel() * parameter.element_size()
-        bits = np.empty(size, dtype=np.uint8)
-        self._file.seek(place)
-        if self._file.readinto(_bytes(bits)) != size:
-            raise OSError(f"the trained weights of {size} bytes could not be read back from the temporary file")
-        return torch.from_numpy(bits).view(parameter.dtype).view(parameter.shape)
+    def _put_one_back(self, tensor: Tensor) -> None:
+        kept, parameter = self._places[tensor.name], tensor.parameter
+        data = kept if isinstance(kept, torch.Tensor) else self._read(kept)
+        if parameter.shape == data.shape and parameter.dtype == data.dtype:
+            parameter.data.copy_(data)
+        else:  # the forward pass put something of another kind there
+            parameter.data = data.to(parameter.device)
+
+    def _read(self, kept: _Place) -> torch.Tensor:
+        bits = np.empty(kept.size, dtype=np.uint8)
+        self._file.seek(kept.start)
+        if self._file.readinto(_bytes(bits)) != kept.size:
+            raise OSError(f"{kept.size} bytes could not be read back from the temporary file")
+        return torch.from_numpy(bits).view(kept.dtype).view(kept.shape)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in the file a tensor waits, and what it is."""
+
+    start: int
+    size: int
+    shape: tuple[int, ...]
+    dtype: torch.dtype
