@@ -34,11 +34,18 @@ class Crossing:
         self.df, self.enumerated = math.nan, False
         self.proofs: list[Any] = []
         self.seconds = 0.0
+        self.first: Problem | None = None
 
     def scores(self, models: Iterator[Model]) -> list[Scores]:
         """Return what the models scored, for each seed of the trainer."""
         runs: list[list[Run]] = [[] for _ in range(self.seeds)]
         for problem, name in models:
+            self.first = self.first or problem
+            if not np.array_equal(problem.labels, self.first.labels):  # type: ignore[arg-type]
+                raise InputError(
+                    "against must keep the labels of the problem, so that models are scored alike, but drew others; "
+                    "leave controls on labels out of it, and give them as labels=."
+                )
             prepared = prepare(self.study, problem)
             for number in range(self.seeds):
                 runs[number].append(

@@ -230,7 +230,7 @@ def _record(
         null=f"Selectivities of the trained model{'s' if several else ''} and of {what} come from one law.",
         licenses=f"{'These trained models are' if several else 'This trained model is'} more selective than {what}; "
         f"{'of trainings like theirs' if several else 'of this one model, not of every training like it'}.",
-        notes=_notes(problem, len(redrawn.own)),
+        notes=_notes(problem, len(redrawn.own), several and isinstance(against, Control)),
         proofs=tuple(crossing.proofs),
         alpha=study.alpha,
         smallest_effect=study.smallest_effect,
@@ -243,8 +243,13 @@ def _record(
     )
 
 
-def _notes(problem: Problem, n_redrawn: int) -> tuple[str, ...]:
+def _notes(problem: Problem, n_redrawn: int, descended: bool) -> tuple[str, ...]:
     notes = []
+    if descended:
+        notes.append(
+            "redrawn models share what the control keeps with the trained ones they are redrawn from: where that "
+            "matters to the score, the test is conservative."
+        )
     if n_redrawn == 1:
         notes.append("one other model: the interval speaks of that model, not of a law that it comes from.")
     if problem.unit is None:

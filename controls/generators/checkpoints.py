@@ -66,6 +66,17 @@ class Checkpoint:
                     f"has {known[name]}."
                 )
 
+    def check_buffers(self, buffers: Mapping[str, torch.Tensor]) -> None:
+        """Refuse a checkpoint with other buffers than the model's, such as running means: these are not swapped."""
+        held = self.tensors
+        for name, buffer in buffers.items():
+            other = held.get(name)
+            if other is not None and not bool((other.to(buffer.device, buffer.dtype) == buffer).all()):
+                raise InputError(
+                    f"checkpoint must have the model's buffers, which are not redrawn, but {name!r} differs; make a "
+                    "problem of each model, and give the other one to ct.difference_in_differences(against=)."
+                )
+
     def values(self, targets: Sequence[Tensor]) -> Iterator[tuple[Tensor, torch.Tensor]]:
         """Yield the targets, each with its values."""
         held = self.tensors

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     Law = Callable[[Tensor, torch.Generator], torch.Tensor]  # of a tensor in float32: what is written in its place
 
-_SAME = 0.05  # relative difference of activations up to which batches of other sizes, in 16 bits, may lead
-
 
 class WeightControl(Control):
     """A control on weights: the model reads the same inputs with other weights; labels and groups stay.
@@ -62,15 +60,23 @@ class WeightControl(Control):
     @property
     def null(self) -> str:
         """The null hypothesis, as one sentence."""
-        return f"The model's score comes from the same law as those of models {self.ensemble}."
+        return f"The model's score comes from the same law as those of models {self.ensemble}{self._where}."
 
     @property
     def licenses(self) -> str:
         """What surviving this control licenses one to say, as one sentence."""
         return (
-            f"This model's activations give more than those of models {self.ensemble}; of this one trained model, "
-            "not of every training like it."
+            f"This model's activations give more than those of models {self.ensemble}{self._where}; of this one "
+            "trained model, not of every training like it."
         )
+
+    @property
+    def _where(self) -> str:
+        """Return which parameters alone are redrawn, in words."""
+        include, exclude = getattr(self, "include", None), getattr(self, "exclude", ())
+        only = f"only {', '.join(include)}" if include else ""
+        but = f"not {', '.join(exclude)}" if exclude else ""
+        return f" (of their parameters {', '.join(part for part in (only, but) if part)})" if only or but else ""
 
     @property
     def preserves(self) -> tuple[Property, ...]:
@@ -97,11 +103,14 @@ class WeightControl(Control):
 
     def check(self, problem: Problem) -> None:
         """Refuse a problem without a model, and parameters that cannot be redrawn."""
+        from controls.models.swap import fingerprint
         from controls.models.tensors import check_redrawable, refuse_packed, require_module, tensors_of
 
         model = require_module(self._source(problem).model)
         refuse_packed(model)
-        check_redrawable(self.targets(model, tensors_of(model)))
+        tensors = tensors_of(model)
+        check_redrawable(self.targets(model, tensors))
+        _refuse_changed(self._source(problem), {tensor.name: fingerprint(tensor.parameter) for tensor in tensors})
         self._try(problem)
 
     def _try(self, problem: Problem) -> None:
@@ -112,7 +121,6 @@ class WeightControl(Control):
             return
         inputs = source.memo("few inputs", lambda: few(source.inputs))
         before = source.extract(source.model, inputs)
-        _refuse_changed(source, before)
         after = source.memo(("few rows", self), lambda: Redrawn(source, ((self, 0),))(source.model, inputs))
         if isinstance(before, Mapping):
             names = problem.sites if problem.site is None else (problem.site,)
@@ -140,16 +148,15 @@ class WeightControl(Control):
         return problem.source
 
 
-def _refuse_changed(source: Source, now: Any) -> None:
-    """Refuse a model that reads a few inputs otherwise than when the problem was made of it."""
+def _refuse_changed(source: Source, now: Mapping[str, int]) -> None:
+    """Refuse a model whose weights are not those of which the problem was made."""
     then = source.memo(AS_READ, dict)
-    for path, old in then.items():
-        new = now[path] if isinstance(now, Mapping) else now
-        if np.linalg.norm(new - old) > _SAME * np.linalg.norm(old):
-            raise InputError(
-                f"model must be as it was when the problem was made, but layer {path!r} now gives other activations: "
-                "its weights or its mode have changed; make the problem anew with ct.from_model."
-            )
+    changed = [name for name, before in then.items() if now.get(name) != before]
+    if changed:
+        raise InputError(
+            f"model must be as it was when the problem was made, but {len(changed)} of its tensors have changed, the "
+            f"first {changed[0]!r}; make the problem anew with ct.from_model."
+        )
 
 
 @final
@@ -206,6 +213,7 @@ class Redrawn:
         figures: dict[str, float] = {}
         targets: dict[str, Tensor] = {}
         with Swap(model) as swap:
+            _refuse_changed(self.base, swap.before)
             for control, seed in self.steps:
                 own = control.targets(model, swap.tensors)
                 targets |= {tensor.name: tensor for tensor in own}

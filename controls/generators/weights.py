@@ -144,6 +144,7 @@ class Reinitialize(WeightControl):
             model = require_module(self._source(problem).model)
             targets = self.targets(model, tensors_of(model))
             self.checkpoint.check(targets, {name: tuple(t.shape) for name, t in model.state_dict().items()})
+            self.checkpoint.check_buffers(dict(model.named_buffers()))
         super().check(problem)
 
     def redraw(self, swap: Swap, targets: Sequence[Tensor], source: Source, seed: int) -> dict[str, float]:

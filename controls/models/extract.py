@@ -17,7 +17,7 @@ from controls.core.key import content_key
 from controls.models.capture import capture
 from controls.models.inputs import ModelInputs
 from controls.models.rows import Pooling, Rows, make_rows, pool, pool_by, usual_pooling
-from controls.models.swap import fingerprint
+from controls.models.swap import fingerprint, lock_of
 
 FEW = 4  # sequences on which a draw is tried
 
@@ -59,18 +59,17 @@ class Extraction:
 
     def rows(self, model: nn.Module, inputs: ModelInputs) -> Rows:
         """Return what the rows are, from the first batch alone."""
-        with torch.no_grad(), _as_it_is(model, self.train_mode):
+        with lock_of(model), torch.no_grad(), _as_it_is(model, self.train_mode):
             return _Run(self, model, inputs).first_batch()
 
     def key(self, model: nn.Module, inputs: ModelInputs) -> str:
         """Return what decides the activations: the model's code and weights, what it reads, and how it is read."""
         weights = [(name, tuple(t.shape), fingerprint(t)) for name, t in _state(model)]
-        read = [(name, str(array.dtype), array.cpu().numpy()) for name, array in inputs.arrays.items()]
+        read = [(name, str(t.dtype), tuple(t.shape), fingerprint(t)) for name, t in inputs.arrays.items()]
         how = (self.layers, self.pooling, self.batch_size, self.train_mode, str(next(model.parameters()).device))
         packages = (torch.__version__, torch.get_num_threads())
-        return content_key(
-            (type(model), repr(model), weights, read, inputs.mask, inputs.special, inputs.words, how, packages)
-        )
+        code = [(path, type(module), module.training, _settings(module)) for path, module in model.named_modules()]
+        return content_key((code, weights, read, inputs.mask, inputs.special, inputs.words, how, packages))
 
     def read(self, model: nn.Module, inputs: ModelInputs) -> None:
         """Have a model read inputs in one batch, to its end; nothing is kept, and layers may run more than once."""
@@ -81,7 +80,7 @@ class Extraction:
 
     def extract(self, model: nn.Module, inputs: ModelInputs) -> tuple[dict[str, np.ndarray], Rows]:
         """Return the activations of each layer, and what their rows are."""
-        with torch.no_grad(), _as_it_is(model, self.train_mode):
+        with lock_of(model), torch.no_grad(), _as_it_is(model, self.train_mode):
             return _Run(self, model, inputs).arrays()
 
 
@@ -89,6 +88,24 @@ def _state(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the names and tensors of parameters and buffers."""
     yield from model.named_parameters()
     yield from model.named_buffers()
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    """Return what of a module, beside its code and tensors, decides what it gives: numbers, texts, its configuration.
+
+    Raises
+    ------
+    InputError
+        A module with hooks, or a forward of its own: what they do has no content to go by.
+    """
+    if module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module):
+        raise InputError(
+            f"cache must be None for a model with hooks or a forward of its own, got a {type(module).__name__} with "
+            "one; take them off, or leave cache= out."
+        )
+    plain = {name: value for name, value in vars(module).items() if isinstance(value, (bool, int, float, str, tuple))}
+    config: Any = getattr(module, "config", None)
+    return {**plain, "config": repr(config.to_dict()) if hasattr(config, "to_dict") else ""}
 
 
 class _Run:
@@ -100,6 +117,7 @@ class _Run:
         self.extra = _extra_arguments(model)
         self.rows: Rows | None = None
         self.pooling = how.pooling
+        self.width = 0  # positions of the first layer, where inputs have no mask
         self._filled: dict[str, np.ndarray] = {}
 
     def arrays(self) -> tuple[dict[str, np.ndarray], Rows]:
@@ -116,8 +134,11 @@ class _Run:
 
     def _batches(self) -> list[np.ndarray]:
         """Return the sequences of each batch: those of like length together."""
-        order = np.argsort(self.inputs.lengths(), kind="stable")
-        size = self.how.batch_size
+        lengths = self.inputs.lengths()
+        order, size = np.argsort(lengths, kind="stable"), self.how.batch_size
+        if size > 1 and len(order) > 1 and lengths[order[:size]].max() == len(order[:size]):
+            # As many sequences as positions would not show a layer that has them the other way round.
+            return [order[:1], *(np.sort(order[start : start + size]) for start in range(1, len(order), size))]
         return [np.sort(order[start : start + size]) for start in range(0, len(order), size)]
 
     def _batch(self, which: np.ndarray, *, first: bool) -> None:
@@ -135,6 +156,7 @@ class _Run:
                 return pool_by(self.pooling, output, mask)
             if self.pooling == "none":
                 return _one_row_each(output, len(which), path)
+            self._check_positions(output, len(which), longest, path)
             return pool(output, (sequence, position), row, path)
 
         def run() -> None:
@@ -150,6 +172,16 @@ class _Run:
             self.pooling = self.pooling or usual_pooling(self.inputs, output)
             width = output.shape[1] if output.ndim > 1 else 1
             self.rows = make_rows(self.pooling, self.inputs, width)
+
+    def _check_positions(self, output: torch.Tensor, count: int, longest: int, path: str) -> None:
+        """Refuse outputs whose positions are not those of the inputs, sequence by sequence."""
+        if self.inputs.mask is None:
+            longest = self.width = self.width or (output.shape[1] if output.ndim > 1 else 1)
+        if output.ndim != 3 or tuple(output.shape[:2]) != (count, longest):
+            raise InputError(
+                f"layer {path!r} must give ({count} sequences, {longest} positions, d), as it was given, but gives "
+                f"shape {tuple(output.shape)}: it adds positions, or puts them first; pool by a function(output, mask)."
+            )
 
     def _fill(self, path: str, values: torch.Tensor, rows: np.ndarray) -> None:
         if not bool(torch.isfinite(values).all()):
@@ -213,7 +245,7 @@ def _extra_arguments(model: nn.Module) -> dict[str, Any]:
 
 def check_mode(model: nn.Module, train_mode: bool) -> None:
     """Refuse a model in train mode whose forward pass is random or leaves traces, unless that was asked for."""
-    if not model.training or train_mode:
+    if train_mode:
         return
     for path, module in model.named_modules():
         drops = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
@@ -227,15 +259,20 @@ def check_mode(model: nn.Module, train_mode: bool) -> None:
 @contextmanager
 def _as_it_is(model: nn.Module, train_mode: bool) -> Iterator[None]:
     """Leave buffers and global random state as they are; in train mode, always the same noise."""
-    if not (train_mode and model.training):
-        yield
-        return
-    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+    buffers = [(module, dict(module._buffers)) for module in model.modules()]
+    values = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
     devices = [p.device for p in [next(model.parameters())] if p.device.type == "cuda"]
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(0)
-        try:
+    try:
+        if not (train_mode and any(module.training for module in model.modules())):
             yield
-        finally:
-            for name, buffer in model.named_buffers():
-                buffer.copy_(buffers[name])
+            return
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(0)
+            yield
+    finally:
+        for module, kept in buffers:
+            module._buffers.clear()
+            module._buffers.update(kept)
+        for name, buffer in model.named_buffers():
+            if buffer.shape == values[name].shape:
+                buffer.copy_(values[name])

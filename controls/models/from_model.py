@@ -13,12 +13,13 @@ from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem, Source
 from controls.core.validate import as_numpy, whole_number
 from controls.models.capture import find_modules
-from controls.models.extract import FEW, Extraction, check_mode
+from controls.models.extract import Extraction, check_mode
 from controls.models.inputs import ModelInputs, as_inputs
 from controls.models.names import AS_READ
 from controls.models.rows import Rows, check_pooling
 from controls.models.shelf import Shelf
-from controls.models.tensors import require_module
+from controls.models.swap import fingerprint
+from controls.models.tensors import require_module, tensors_of
 
 
 def from_model(
@@ -115,8 +116,7 @@ def from_model(
                                               for name, column in (groups or {}).items()}}  # fmt: skip
     several = rows.n > len(given)
     source = Source(module, given, how)
-    few = np.flatnonzero(np.isin(rows.sequence_of, given.shortest(FEW)))
-    source.memo(AS_READ, lambda: {path: np.array(array[few]) for path, array in arrays.items()})
+    source.memo(AS_READ, lambda: {tensor.name: fingerprint(tensor.parameter) for tensor in tensors_of(module)})
     return Problem(
         arrays[paths[0]] if layers is None else arrays,
         None if labels is None else _as_rows(labels, rows, given, "labels"),
@@ -166,7 +166,7 @@ def _as_rows(column: Any, rows: Rows, inputs: ModelInputs, name: str) -> np.ndar
     count = len(inputs)
     nested = isinstance(column, (list, tuple)) and column and isinstance(column[0], (list, tuple, np.ndarray))
     if nested and len(column) == count and rows.n > count:
-        return _nested(column, rows, name)
+        return _nested(column, rows, inputs, name)
     array = as_numpy(column, name)
     if array.ndim == 0 or len(array) not in (rows.n, count):
         raise InputError(
@@ -174,12 +174,25 @@ def _as_rows(column: Any, rows: Rows, inputs: ModelInputs, name: str) -> np.ndar
         )
     if len(array) == rows.n:
         return array
-    by_position = rows.n > count and inputs.mask is not None and array.shape == inputs.mask.shape
-    return array[rows.sequence_of, rows.number] if by_position else array[rows.sequence_of]
+    if rows.n > count and inputs.mask is not None and array.shape == inputs.mask.shape:
+        if not np.array_equal(rows.number, rows.position):  # type: ignore[arg-type]
+            raise InputError(
+                f"{name} must be a list per sequence with an entry per word where rows are words, got an array of the "
+                f"shape of the tokens {array.shape}."
+            )
+        return array[rows.sequence_of, rows.number]
+    return array[rows.sequence_of]
 
 
-def _nested(column: Sequence[Sequence[Any]], rows: Rows, name: str) -> np.ndarray:
+def _nested(column: Sequence[Sequence[Any]], rows: Rows, inputs: ModelInputs, name: str) -> np.ndarray:
     """Return the entries of the words (or tokens) that have a row."""
+    if inputs.texts is not None and "word" in _own_groups(inputs, rows):
+        off = [i for i, (part, text) in enumerate(zip(column, inputs.texts, strict=True)) if len(part) != len(text)]
+        if off:
+            raise InputError(
+                f"{name} must have a list per sequence with an entry for each of its words, but the list of sequence "
+                f"{off[0]} has {len(column[off[0]])} where there are {len(inputs.texts[off[0]])}."
+            )
     sequences, firsts = np.unique(rows.sequence_of, return_index=True)
     lengths = np.array([len(part) for part in column])
     highest = np.maximum.reduceat(rows.number, firsts)

@@ -84,7 +84,8 @@ class ModelInputs:
         arguments = {}
         for name, array in self.arrays.items():
             part = array[places]
-            arguments[name] = (part[:, :longest] if part.ndim > 1 and part.shape[1] == width else part).to(device)
+            with_mask = part.ndim > 1 and part.shape[1] == width and not name.startswith("decoder_")
+            arguments[name] = (part[:, :longest] if with_mask else part).to(device)
         return arguments, longest
 
 

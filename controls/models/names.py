@@ -6,7 +6,7 @@ from typing import Any
 
 from controls.core.errors import InputTypeError
 
-AS_READ = "a few rows, as they were read"  # where a source remembers them
+AS_READ = "fingerprints of weights, as they were when they were read"  # where a source remembers them
 KINDS = ("embeddings", "unembedding", "norms", "biases")
 
 

@@ -65,6 +65,8 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
 
 def _of_proofs(score: float, drawn: Drawn) -> tuple[str, ...]:
     """Return that the model looks like one of its own redraws, where all that was looked at says so."""
+    if any(proof.get("other tensors, byte for byte", 1.0) for proof in drawn.proofs):
+        return ()  # a part of the model that is trained may be what the activations look like
     if len(drawn.proofs) < _FEW_MODELS or not (np.nanmin(drawn.scores) <= score <= np.nanmax(drawn.scores)):
         return ()
     ratios, ranks, own = (

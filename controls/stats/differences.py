@@ -194,6 +194,7 @@ def rank(trained: np.ndarray, redrawn: np.ndarray, rng: np.random.Generator, *, 
     observed, total = float(trained.mean()), math.comb(len(both), size)
     enumerated = total <= MOST_RELABELINGS
     means = _all_means(both, size) if enumerated else _drawn_means(both, size, rng)
+    tolerance *= max(1.0, float(np.abs(both).max()))
     above, below = int((means >= observed - tolerance).sum()), int((means <= observed + tolerance).sum())
     if enumerated:
         floor = int((means >= means.max() - tolerance).sum()) / total
