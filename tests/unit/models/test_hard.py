@@ -1,5 +1,7 @@
 """What would lose trained weights, or answer with another model's: threads, initialisers, resizing, caches, rows."""
 
+from typing import Any
+
 import joblib
 import numpy as np
 import pytest
@@ -114,13 +116,17 @@ class Scaled(nn.Module):
         return x * self.scale
 
 
+def negated(module: nn.Module, inputs: Any, output: Any) -> Any:
+    return -output
+
+
 def test_a_cache_tells_models_apart_by_their_numbers_modes_and_hooks(tmp_path):
     base = net(1)
     one, five = (nn.Sequential(base, Scaled(scale)) for scale in (1.0, 5.0))
     kept = {"layer": "1", "cache": tmp_path}
     first = ct.from_model(one, X, **kept).X
     np.testing.assert_allclose(ct.from_model(five, X, **kept).X, 5 * first, rtol=1e-6)
-    one[1].register_forward_hook(lambda module, inputs, output: torch.neg(output))
+    one[1].register_forward_hook(negated)
     with pytest.raises(ct.InputError, match="cache must be None for a model with hooks"):
         ct.from_model(one, X, **kept)
 
