@@ -77,7 +77,7 @@ def run(
 
     Notes
     -----
-    Needs no network. About 65 s on two idle cores, of which about fifteen go to reading source
+    Needs no network. About two minutes on two idle cores, of which about fifteen go to reading source
     files and running the model; much longer where other programs use the cores.
     """
     from rich.console import Console
