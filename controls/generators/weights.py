@@ -63,6 +63,11 @@ class Reinitialize(WeightControl):
     Null hypothesis: the model's score comes from the same law as those of models redrawn in this way. A rank
     among them is a statement about this one model; an untrained model can be selective too.
 
+    The rank is exact for weights drawn by the same law: by the module's initialiser, or normal with mean 0 and ``std``.
+    "moments" draws means around a mean, so that they spread more: of small normal networks that learned nothing 6.5%
+    rank first of 20. And it keeps what a mean gives: of sparse 0/1 ones 0.8% rank first, and 23% among redraws of
+    mean 0 (2000 networks each).
+
     A checkpoint is one other model, not an ensemble: there is one draw, and the two models are compared unit by
     unit (null: it makes no difference to the score, on any unit, which of the two is read). That speaks of these
     two models. For several checkpoints name a control for each; the claim holds if it survives all.

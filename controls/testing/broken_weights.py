@@ -128,7 +128,8 @@ class ForgetsSigns(_Claims):
             matrix = as_wide(tensor.parameter)
             lengths = torch.linalg.svdvals(matrix)
             left, right = (
-                torch.linalg.qr(torch.randn(size, len(lengths), generator=generator)).Q for size in matrix.shape
+                torch.linalg.qr(torch.randn(size, len(lengths), generator=generator, dtype=matrix.dtype)).Q
+                for size in matrix.shape
             )
             return left * lengths @ right.T
 

@@ -74,6 +74,12 @@ THEMES = (
         "under the ensemble; networks beside their frozen twins; attention heads.",
     ),
     Theme(
+        "weights",
+        "Controls on weights",
+        "`ct.Reinitialize`, `ct.MatchSpectrum` and `ct.PermuteWeights` on torch modules whose answer is known by "
+        "enumeration. A rank among redraws is exact where the network comes from their law, and only there.",
+    ),
+    Theme(
         "interactions",
         "Labels that are products of concepts",
         "`ct.InteractionLabels` through `ct.measure`; a probe that computes the product itself; and control tasks "

@@ -68,6 +68,24 @@ def shares(found: Network, pairs: Sequence[Pair] = ALL) -> np.ndarray:
     return partial_r2(found.layer.hidden(X), T, probabilities, X)
 
 
+def mean_shares(hidden: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return the mean exact partial R² over all pairs of inputs, of layers at once, shape (k,).
+
+    Parameters
+    ----------
+    hidden : array of shape (k, 2^m, d)
+        Each layer on all inputs, of which each is as likely.
+    X : array of shape (2^m, m)
+        The inputs, 0 or 1.
+    """
+    on = 2 * X - 1
+    T = np.stack([on[:, i] * on[:, j] for i, j in combinations(range(X.shape[1]), 2)], axis=1) / np.sqrt(len(X))
+    linear = np.linalg.qr(np.hstack([np.ones((len(X), 1)), X]))[0]
+    U, lengths, _ = np.linalg.svd(hidden - linear @ (linear.T @ hidden), full_matrices=False)
+    kept = lengths > 1e-9 * np.linalg.norm(hidden, axis=(1, 2))[:, None]
+    return (np.square(U.transpose(0, 2, 1) @ T).sum(axis=2) * kept).sum(axis=1) / T.shape[1]
+
+
 def against(score: float, draws: np.ndarray, *, smallest_effect: float = 0.1) -> tuple[Any, float]:
     """Return the library's verdict on one network beside its redraws, and the share of redraws that rank as high.
 
