@@ -41,14 +41,21 @@ if TYPE_CHECKING:
     from controls.experiment import measure as measure
     from controls.experiment import plan as plan
     from controls.experiment import sweep as sweep
+    from controls.generators.activations import RotateActivations as RotateActivations
+    from controls.generators.activations import ShuffleCoordinates as ShuffleCoordinates
     from controls.generators.attachment import AttachmentTask as AttachmentTask
     from controls.generators.bursts import RateMatchedLabels as RateMatchedLabels
     from controls.generators.cascade import Cascade as Cascade
+    from controls.generators.cells import ClusterTask as ClusterTask
+    from controls.generators.covariances import MatchCovariances as MatchCovariances
+    from controls.generators.gaussian import GaussianActivations as GaussianActivations
+    from controls.generators.gaussian import MatchNorms as MatchNorms
     from controls.generators.inputs import InputBaseline as InputBaseline
     from controls.generators.interactions import InteractionLabels as InteractionLabels
     from controls.generators.labels import FlipSigns as FlipSigns
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.permute import PermuteWeights as PermuteWeights
+    from controls.generators.phases import RandomizePhases as RandomizePhases
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
     from controls.generators.redrawn import WeightControl as WeightControl
@@ -102,7 +109,14 @@ _HOME = {
     "plan": "experiment",
     "sweep": "experiment",
     "AttachmentTask": "generators.attachment",
+    "ShuffleCoordinates": "generators.activations",
+    "RotateActivations": "generators.activations",
+    "RandomizePhases": "generators.phases",
+    "MatchCovariances": "generators.covariances",
+    "MatchNorms": "generators.gaussian",
+    "GaussianActivations": "generators.gaussian",
     "Cascade": "generators.cascade",
+    "ClusterTask": "generators.cells",
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
     "InputBaseline": "generators.inputs",

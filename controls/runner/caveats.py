@@ -19,6 +19,10 @@ WITHDRAWN = (
     "The score is more than labels rearranged in this way give; since the labels observed differ from rearranged ones "
     "in more than the null says (see the caveats), not that the activations carry information about the labels."
 )
+WITHDRAWN_ELSEWHERE = (
+    "The score is more than these draws give; since what was observed may differ from them for the reasons named in "
+    "the caveats, not that it does so for what the control destroys."
+)
 
 
 @dataclass(frozen=True)
@@ -30,16 +34,21 @@ class Caveats:
 
     def licence(self, control: Control) -> str:
         """Return what surviving the control licenses one to say here."""
-        return WITHDRAWN if self.withdrawn else control.licenses
+        if not self.withdrawn:
+            return control.licenses
+        return WITHDRAWN if control.level == "labels" else WITHDRAWN_ELSEWHERE
 
 
 def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn, *, score: float) -> Caveats:
     """Return the caveats of a control's draws, some of which may have failed, or have no score."""
     problem = evaluator.problem
-    found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
-        ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
-    )
-    words = () if control.inference == "paired" else _of_scores(drawn)
+    if control.level == "activations":
+        found = control.caveats(problem, stream(seed, "caveats"))
+    else:
+        found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
+            ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
+        )
+    words = () if control.inference == "paired" else (*_of_scores(drawn), *_of_ties(control, evaluator, drawn, score))
     saturated = saturation_caveats(control, evaluator, seed)
     return Caveats((*found, *saturated, *words, *_of_proofs(score, drawn)), bool(found))
 
@@ -61,6 +70,16 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
             "mean and interval are those of the others"
         )
     return tuple(words)
+
+
+def _of_ties(control: Control, evaluator: Evaluator, drawn: Drawn, score: float) -> tuple[str, ...]:
+    """Return that draws make no difference to this trainer, where none does."""
+    if control.level == "labels" or not np.abs(drawn.scores - score).max() <= evaluator.tolerance:
+        return ()
+    return (
+        "every draw scores what the problem scores: this trainer does not see what the control destroys, which "
+        "therefore says nothing here",
+    )
 
 
 def _of_proofs(score: float, drawn: Drawn) -> tuple[str, ...]:

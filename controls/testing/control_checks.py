@@ -133,13 +133,15 @@ def yield_control_checks(
     control: Control, problem: Problem | None = None, *, draws: int = 200, seed: int = 0
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name of each check of a control, and the check; parameters are those of check_control."""
+    from controls.testing.law_checks import check_law
     from controls.testing.orbit_checks import check_orbit
     from controls.testing.weight_checks import check_weights
 
     if problem is not None and problem.labels is not None and problem.labels.ndim == 2:
         problem = as_one_column(problem)
     trial = Trial(control, problem, min(draws, _MODEL_DRAWS) if control.level == "weights" else draws, seed)
-    checks = [check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys, check_orbit]
+    checks = [check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys]
+    checks.append(check_law if control.level == "activations" and control.inference == "exact" else check_orbit)
     for check in (*checks, check_refuses_identity, *([check_weights] if control.level == "weights" else [])):
         yield check.__name__.removeprefix("check_"), partial(check, trial)
 
@@ -185,6 +187,7 @@ def check_leaves_alone(trial: Trial) -> None:
     """The caller's problem, the control itself and global random state stay as they are."""
     control, before = trial.control, dict(vars(copy.deepcopy(trial.control)))
     for problem in trial.problems():
+        trial.draw(problem, "imports")  # libraries may use global random state as they are loaded
         with nothing_changes(f"{trial.name}.draw", problem):
             for i in range(_FEW):
                 drawn = trial.draw(problem, "alone", i)

@@ -58,6 +58,20 @@ SETTINGS: list[Control] = [
     ct.ControlTask(per="word", corrupted=0.3),
     ct.ResampleLabels(),
     ct.ResampleLabels(within="document"),
+    ct.ClusterTask(),
+    ct.ClusterTask(4, cells="kmeans"),
+    ct.ShuffleCoordinates(),
+    ct.ShuffleCoordinates(within="document"),
+    ct.ShuffleCoordinates(per_label=True),
+    ct.RotateActivations(),
+    ct.GaussianActivations(),
+    ct.GaussianActivations(per_label=True),
+    ct.GaussianActivations("empirical", within="genre"),
+    ct.GaussianActivations("ledoit_wolf"),
+    ct.MatchNorms(),
+    ct.MatchNorms("sphere"),
+    ct.RandomizePhases("document"),
+    ct.MatchCovariances(("prompt", "place")),
     ct.Reinitialize(),
     ct.Reinitialize(scheme="normal", std=0.3),
     ct.PermuteWeights(),
@@ -76,6 +90,7 @@ COMPOSED = [
     ct.compose(ct.ShuffleLabels(whole="document"), ct.FlipSigns(per="document")),
     ct.compose(ct.Reinitialize(exclude="blocks.*"), ct.MatchSpectrum(include="blocks.*")),
     ct.compose(ct.MatchSpectrum(), ct.ShuffleLabels(within="document")),
+    ct.compose(ct.GaussianActivations(), ct.ShuffleCoordinates()),
 ]
 
 
