@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.permute import PermuteWeights as PermuteWeights
     from controls.generators.phases import RandomizePhases as RandomizePhases
+    from controls.generators.planted import PlantDictionary as PlantDictionary
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
     from controls.generators.redrawn import WeightControl as WeightControl
@@ -124,6 +125,7 @@ _HOME = {
     "MatchActivations": "generators.rescale",
     "MatchSpectrum": "generators.spectrum",
     "PermuteWeights": "generators.permute",
+    "PlantDictionary": "generators.planted",
     "RateMatchedLabels": "generators.bursts",
     "Reinitialize": "generators.weights",
     "ResampleLabels": "generators.random_labels",

@@ -13,6 +13,7 @@ from controls.generators.activations import RotateActivations, ShuffleCoordinate
 from controls.generators.covariances import MatchCovariances
 from controls.generators.gaussian import GaussianActivations, MatchNorms
 from controls.generators.phases import RandomizePhases
+from controls.generators.planted import PlantDictionary
 from controls.testing.broken_kinds import Claims
 
 
@@ -128,12 +129,28 @@ class TooLarge(_Spoils):
         return 1.5 * (X - X.mean(axis=0)) + X.mean(axis=0)
 
 
+@final
+@dataclass(frozen=True)
+class MovesTheMean(_Spoils):
+    """Claims to plant a dictionary under the same mean, but moves it."""
+
+    latents: str = "latents"
+
+    @property
+    def _sound(self) -> PlantDictionary:
+        return PlantDictionary(self.latents, noise=0.2)
+
+    def _spoilt(self, X: np.ndarray, problem: Problem, rng: np.random.Generator) -> np.ndarray:
+        return X + X.std(axis=0)
+
+
 BROKEN_ACTIVATIONS: tuple[tuple[Control, str], ...] = (
     (BootstrapsCoordinates(), "claims to keep the values of each coordinate, but"),
     (ShufflesRows(), "claims to destroy which row has which activations within each document"),
     (Stretches(), "claims to keep the inner products of all rows"),
-    (DrawsFromTheLaw(), "claims to keep the mean and covariance of the activations"),
+    (DrawsFromTheLaw(), "DrawsFromTheLaw() claims to keep the mean and covariance of the activations"),
     (SwapsNorms(), "claims to keep the length of every row"),
     (PhasesOfTheirOwn(), "claims to keep the mean, and the power and cross spectra"),
+    (MovesTheMean(), "MovesTheMean() claims to keep the mean and covariance of the activations"),
     (TooLarge(), "claims to keep the means and covariances of prompts, places and neurons"),
 )

@@ -72,6 +72,8 @@ SETTINGS: list[Control] = [
     ct.MatchNorms("sphere"),
     ct.RandomizePhases("document"),
     ct.MatchCovariances(("prompt", "place")),
+    ct.PlantDictionary("latents", noise=0.1),
+    ct.PlantDictionary("latents", "per_row", noise=0.1),
     ct.Reinitialize(),
     ct.Reinitialize(scheme="normal", std=0.3),
     ct.PermuteWeights(),
