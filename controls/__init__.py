@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from controls.kept import load as load
     from controls.model_comparison import compare_models as compare_models
     from controls.models.from_model import from_model as from_model
+    from controls.simplicity import random_functions as random_functions
     from controls.testing.own_pipeline.run import calibrate as calibrate
     from controls.wrap.estimator import Controlled as Controlled
     from controls.wrap.function import controlled as controlled
@@ -108,6 +109,7 @@ _HOME = {
     "load": "kept",
     "measure": "experiment",
     "plan": "experiment",
+    "random_functions": "simplicity",
     "sweep": "experiment",
     "AttachmentTask": "generators.attachment",
     "ShuffleCoordinates": "generators.activations",

@@ -128,7 +128,7 @@ class ShuffleCoordinates(ActivationControl):
     >>> problem = ct.Problem(np.arange(8.0).reshape(4, 2), [0, 0, 1, 1])
     >>> drawn = ct.ShuffleCoordinates(per_label=True).draw(problem, np.random.default_rng(1))
     >>> drawn.X.tolist()
-    [[2.0, 1.0], [0.0, 3.0], [6.0, 7.0], [4.0, 5.0]]
+    [[0.0, 1.0], [2.0, 3.0], [6.0, 5.0], [4.0, 7.0]]
     """
 
     within: str | None = None
