@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -84,7 +83,7 @@ def _twin(module: nn.Module, blanks: dict[int, Any]) -> nn.Module:
     """Return a module like another, all the way down: parameters hold NaN, tied ones one, buffers are copies."""
     if id(module) in blanks:
         return blanks[id(module)]
-    twin = copy.copy(module)
+    twin = object.__new__(type(module))  # no constructor, and no rule of the class against copies
     blanks[id(module)] = twin
     twin.__dict__ = {
         name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in module.__dict__.items()

@@ -1,5 +1,6 @@
 """What would lose trained weights, or answer with another model's: threads, initialisers, resizing, caches, rows."""
 
+import warnings
 from typing import Any
 
 import joblib
@@ -182,3 +183,52 @@ def test_redrawn_models_are_scored_on_the_same_labels():
         ct.difference_in_differences(
             ct.probes.RidgeProbe(), problem, labels=ct.ShuffleLabels(), against=mixed, draws=3, model_draws=2
         )
+
+
+def undone(name):
+    """Return what makes weights from parameters, and what undoes it, as torch has them."""
+    from torch.nn.utils import parametrizations, parametrize, prune
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates the first two
+        old = {"weight_norm": nn.utils.weight_norm, "spectral_norm": nn.utils.spectral_norm}
+        back = {"weight_norm": nn.utils.remove_weight_norm, "spectral_norm": nn.utils.remove_spectral_norm}
+    if name in old:
+        return old[name], back[name]
+    if name == "prune":
+        return lambda layer: prune.l1_unstructured(layer, "weight", 0.5), lambda layer: prune.remove(layer, "weight")
+    new = {"parametrized weight_norm": parametrizations.weight_norm, "orthogonal": parametrizations.orthogonal}[name]
+    return new, lambda layer: parametrize.remove_parametrizations(layer, "weight")
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm", "prune", "parametrized weight_norm", "orthogonal"])
+@pytest.mark.parametrize("control", [ct.Reinitialize(), ct.MatchSpectrum()], ids=lambda control: control.name)
+def test_weights_made_from_parameters_are_refused_and_the_remedy_is_named(name, control):
+    make, undo = undone(name)
+    model = net()
+    make(model[2])
+    problem = ct.from_model(model, X, layer="5", labels=Y)
+    with pytest.raises(
+        ct.InputError, match=r"'2.weight' is made from '2\..*; call torch.nn.utils.*'weight'\)"
+    ) as found:
+        control.check(problem)
+    undo(model[2])
+    assert undo.__name__ in str(found.value) or name not in ("weight_norm", "spectral_norm")
+    problem = ct.from_model(model, X, layer="5", labels=Y)
+    control.check(problem)
+    assert control.draw(problem, np.random.default_rng(0)).proof["tensors redrawn"] == 6
+
+
+def test_other_parameters_of_a_parametrised_module_can_be_redrawn():
+    model = net()
+    undone("orthogonal")[0](model[2])
+    problem = ct.from_model(model, X, layer="5", labels=Y)
+    control, before = (
+        ct.Reinitialize(exclude=("*.parametrizations.*",)),
+        model.get_parameter("2.parametrizations.weight.original").clone(),
+    )
+    control.check(problem)
+    assert control.draw(problem, np.random.default_rng(0)).proof["tensors redrawn"] == 5
+    after = model.get_parameter("2.parametrizations.weight.original")
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
