@@ -128,6 +128,10 @@ class Swap:
         """Return the fingerprint of a tensor as it is now."""
         return fingerprint(tensor.parameter) if tensor.name in self._places else self._before[tensor.name]
 
+    def is_trained(self, tensor: Tensor) -> bool:
+        """Whether a tensor still holds the trained weights."""
+        return tensor.name not in self._places or fingerprint(tensor.parameter) == self._before[tensor.name]
+
     def changed(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Return which of the tensors written to now differ from the trained ones, and which do not."""
         same = {t.name: fingerprint(t.parameter) == self._before[t.name] for t in self.written}

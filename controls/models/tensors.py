@@ -229,15 +229,15 @@ def _made_from(tensor: Tensor) -> tuple[str, str]:
     """
     path, attribute = tensor.path, tensor.attribute
     if isinstance(tensor.module, ParametrizationList):
-        owner, _, name = path.rpartition(".parametrizations.")
-        return f"{owner}.{name}", f"torch.nn.utils.parametrize.remove_parametrizations(module, {name!r})"
+        owner, _, name = path.rpartition("parametrizations.")
+        return f"{owner}{name}", f"torch.nn.utils.parametrize.remove_parametrizations(module, {name!r})"
     name, _, role = attribute.rpartition("_")
     if role not in _REMEDIES or not isinstance(vars(tensor.module).get(name), torch.Tensor):
         return "", ""
     remedy = _REMEDIES[role]
     if f"{name}_mask" in tensor.module._buffers:
         remedy = "torch.nn.utils.prune.remove"
-    return f"{path}.{name}", f"{remedy}(module, {name!r})"
+    return f"{path}.{name}".lstrip("."), f"{remedy}(module, {name!r})"
 
 
 def refuse_packed(model: nn.Module) -> None:
