@@ -75,7 +75,8 @@ class Reinitialize(WeightControl):
     Initialisers run on copies without values, with random numbers of their own, so that no flag of a loaded
     model ("already initialised") and no global seed decides; whatever they leave unset is drawn by moments.
     Of drawn tensors the mean and the standard deviation are checked against their law, to 6 standard errors.
-    Cost of a draw: O(parameters), then one forward pass. Files of checkpoints are read at each draw.
+    Cost of a draw: O(parameters), then one forward pass; memory: one module's
+    parameters in float32. Files of checkpoints are read at each draw.
 
     References
     ----------
@@ -160,13 +161,13 @@ class Reinitialize(WeightControl):
             return {"tensors of the checkpoint": float(len(targets))}
         if self.scheme == "normal":
             return _drawn_by(swap, targets, self._moments, seed)
-        known = {}
+        known: set[Tensor] = set()
         if self.scheme == "module":
             from controls.models.initialise import initialised
 
-            known = initialised(swap.model, targets, seed)
-            for tensor, values in known.items():
+            for tensor, values in initialised(swap.model, targets, seed):
                 swap.write(tensor, values)
+                known.add(tensor)
         left = [tensor for tensor in targets if tensor not in known]
         return {
             "tensors by their module's initialiser": float(len(known)),

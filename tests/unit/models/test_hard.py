@@ -64,7 +64,7 @@ def test_initialisers_run_on_a_copy():
     drawn = ct.Reinitialize().draw(ct.from_model(model, X, layer="b"), np.random.default_rng(0))
     assert prints(model) == before
     assert drawn.proof["tensors by their module's initialiser"] == 4
-    values = initialised(model, tensors_of(model), 0)
+    values = dict(initialised(model, tensors_of(model), 0))
     by_name = {tensor.name: value for tensor, value in values.items()}
     assert 0.2 < float(by_name["a.weight"].std()) < 0.4
 
@@ -78,7 +78,7 @@ def test_draws_have_the_law_of_fresh_modules(make):
         torch.manual_seed(0)
         model, fresh = make(), [dict(make().named_parameters()) for _ in range(60)]
     tensors = tensors_of(model)
-    drawn = [initialised(model, tensors, seed) for seed in range(60)]
+    drawn = [dict(initialised(model, tensors, seed)) for seed in range(60)]
     for tensor in tensors:
         ours = torch.stack([values[tensor] for values in drawn]).std()
         theirs = torch.stack([values[tensor.name].detach() for values in fresh]).std()
@@ -89,7 +89,7 @@ def test_scaled_initialisers_of_gpt2_are_followed():
     transformers = pytest.importorskip("transformers")
     config = transformers.GPT2Config(n_layer=6, n_head=2, n_embd=16, vocab_size=50, n_positions=32)
     model = transformers.GPT2Model(config)
-    values = {tensor.name: value for tensor, value in initialised(model, tensors_of(model), 0).items()}
+    values = {tensor.name: value for tensor, value in initialised(model, tensors_of(model), 0)}
     assert float(values["h.0.attn.c_proj.weight"].std()) == pytest.approx(0.02 / 12**0.5, rel=0.2)
     assert float(values["h.0.attn.c_attn.weight"].std()) == pytest.approx(0.02, rel=0.2)
 
@@ -232,3 +232,42 @@ def test_other_parameters_of_a_parametrised_module_can_be_redrawn():
     assert control.draw(problem, np.random.default_rng(0)).proof["tensors redrawn"] == 5
     after = model.get_parameter("2.parametrizations.weight.original")
     torch.testing.assert_close(after, before, rtol=0, atol=0)
+
+
+class Watched(nn.Module):
+    """A model that notes, whenever its initialiser runs, how many entries of its parameters are in memory."""
+
+    def __init__(self, copies=False):
+        super().__init__()
+        self.a, self.b, self.copies = nn.Linear(8, 8), nn.Linear(8, 8), copies
+        self.seen = []
+
+    def reset_parameters(self):
+        self.seen.append(sum(p.numel() for p in self.parameters() if not p.is_meta))
+        nn.init.constant_(self.a.bias, 3.0)
+        if self.copies:
+            self.b.weight.copy_(self.a.weight)
+
+    def forward(self, x):
+        return self.b(self.a(x).relu())
+
+
+def test_initialisers_run_with_one_module_in_memory():
+    model = Watched().eval()
+    before = prints(model)
+    values = {tensor.name: value for tensor, value in initialised(model, tensors_of(model), 0)}
+    assert model.seen == [72, 72]
+    assert prints(model) == before
+    assert (values["a.bias"] == 3).all()  # what the module around sets comes after its own initialiser
+    bound = 8**-0.5  # of torch's Linear
+    for name in ("a.weight", "b.weight", "b.bias"):
+        assert 0.5 * bound < values[name].abs().max() <= bound
+    assert not torch.equal(values["a.weight"], values["b.weight"])
+
+
+def test_initialisers_that_need_other_modules_run_on_all():
+    model = Watched(copies=True).eval()
+    values = {tensor.name: value for tensor, value in initialised(model, tensors_of(model), 0)}
+    assert model.seen[-1] == 144
+    assert len(values) == 4
+    torch.testing.assert_close(values["b.weight"], values["a.weight"], rtol=0, atol=0)
