@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final, get_args
@@ -163,11 +164,13 @@ class Reinitialize(WeightControl):
             return _drawn_by(swap, targets, self._moments, seed)
         known: set[Tensor] = set()
         if self.scheme == "module":
-            from controls.models.initialise import initialised
+            from controls.models.initialise import always_the_same, initialised
 
             for tensor, values in initialised(swap.model, targets, seed):
                 swap.write(tensor, values)
                 known.add(tensor)
+            doubted = _in_doubt(swap, [tensor for tensor in targets if tensor in known])
+            swap.settle(always_the_same(swap.model, doubted) if doubted else ())
         left = [tensor for tensor in targets if tensor not in known]
         return {
             "tensors by their module's initialiser": float(len(known)),
@@ -180,6 +183,13 @@ class Reinitialize(WeightControl):
         if "biases" in tensor.kinds or tensor.attribute.endswith("bias"):
             return 0.0, 0.0
         return (1.0, 0.0) if "norms" in tensor.kinds else (0.0, self.std)
+
+
+def _in_doubt(swap: Swap, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors that hold what another one does, or what they were trained to."""
+    held = [(tuple(tensor.parameter.shape), swap.print_of(tensor)) for tensor in tensors]
+    counts = Counter(held)
+    return [t for t, each in zip(tensors, held, strict=True) if counts[each] > 1 or swap.is_trained(t)]
 
 
 def own_moments(tensor: Tensor) -> tuple[float, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import pickle
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,13 +17,16 @@ from controls.core.rng import stream
 from controls.models.tensors import Tensor
 
 
-def initialised(model: nn.Module, tensors: Iterable[Tensor], seed: int) -> Iterator[tuple[Tensor, torch.Tensor]]:
+def initialised(
+    model: nn.Module, tensors: Iterable[Tensor], seed: int, ends: list[Any] | None = None
+) -> Iterator[tuple[Tensor, torch.Tensor]]:
     """Yield fresh values of the tensors whose modules know how to make them, in float32 (float64 stays).
 
     The initialisers run on a copy of the model whose parameters hold NaN, and what is NaN afterwards was not theirs to
     set: first every module's ``reset_parameters``, from the inside out, as when a model is made; then, for
     every module from the inside out, the ``_init_weights`` of the innermost model around it that has one (as
-    those of Hugging Face). What a constructor does after that cannot be known. Global random state stays.
+    those of Hugging Face). What a constructor does after that cannot be known. The global random
+    numbers of torch, numpy and ``random`` are seeded meanwhile, and put back; how they end is added to ``ends``.
 
     The copy holds the parameters of one module at a time, all others being shapes alone, and the initialisers that run
     are those of that module and of all around it. Where one needs values of another module it is run again on
@@ -29,23 +34,43 @@ def initialised(model: nn.Module, tensors: Iterable[Tensor], seed: int) -> Itera
     """
     wanted = list(tensors)
     try:
-        yield from _one_by_one(model, wanted, seed)
+        yield from _one_by_one(model, wanted, seed, ends)
     except _NeedsAll:
-        yield from _all_at_once(model, wanted, seed)
+        yield from _all_at_once(model, wanted, seed, ends)
+
+
+def always_the_same(model: nn.Module, tensors: Sequence[Tensor]) -> set[Tensor]:
+    """Return the tensors that initialisers give the same values whatever the seed, such as the logarithms of 1, 2, ….
+
+    Initialisers that set the seed themselves are random: they are told by random numbers that end alike.
+    """
+    runs, all_ends = [], []
+    for seed in (0, 1):
+        ends: list[Any] = []
+        runs.append(dict(initialised(model, tensors, seed, ends)))
+        all_ends.append([generator for end in ends for generator in end])
+    if any(one == other for one, other in zip(*all_ends, strict=True)):
+        return set()
+    return {
+        tensor for tensor in tensors if all(tensor in run for run in runs) and torch.equal(*(r[tensor] for r in runs))
+    }
 
 
 class _NeedsAll(Exception):
     """An initialiser looks at values of other modules."""
 
 
-def _one_by_one(model: nn.Module, wanted: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, torch.Tensor]]:
+def _one_by_one(
+    model: nn.Module, wanted: Sequence[Tensor], seed: int, ends: list[Any] | None
+) -> Iterator[tuple[Tensor, torch.Tensor]]:
     """Yield what initialisers give, with the parameters of one module in memory at a time."""
     together: dict[frozenset[str], list[Tensor]] = {}
     for tensor in wanted:
         together.setdefault(frozenset(name.rpartition(".")[0] for name in tensor.names), []).append(tensor)
     shapes = _twin(model, {}, on_meta=True)
     for paths, own in together.items():
-        with _seeded(stream(seed, "weights", "modules", own[0].path), own[0].parameter.device), torch.no_grad():
+        numbers = stream(seed, "weights", "modules", own[0].path)
+        with _seeded(numbers, own[0].parameter.device, ends), torch.no_grad():
             fresh = _of_modules(model, shapes, paths)
         yield from _finite(own, fresh)
 
@@ -76,10 +101,12 @@ def _of_modules(model: nn.Module, shapes: nn.Module, paths: frozenset[str]) -> M
     return fresh
 
 
-def _all_at_once(model: nn.Module, wanted: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, torch.Tensor]]:
+def _all_at_once(
+    model: nn.Module, wanted: Sequence[Tensor], seed: int, ends: list[Any] | None
+) -> Iterator[tuple[Tensor, torch.Tensor]]:
     """Yield what initialisers give on a whole copy of the model."""
     device = next(model.parameters()).device
-    with _seeded(stream(seed, "weights", "modules"), device), torch.no_grad():
+    with _seeded(stream(seed, "weights", "modules"), device, ends), torch.no_grad():
         twin = _run_initialisers(_twin(model, {}), None)
     yield from _finite(wanted, dict(twin.named_parameters(remove_duplicate=False)))
 
@@ -136,14 +163,23 @@ def _takes_module(method: Any) -> bool:
 
 
 @contextmanager
-def _seeded(numbers: np.random.Generator, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators, of the processor and of the device, and put them back."""
+def _seeded(numbers: np.random.Generator, device: torch.device, ends: list[Any] | None) -> Iterator[None]:
+    """Seed the global generators of torch (of the processor and the device), numpy and Python, and put them back."""
     on_gpu, seed = device.type == "cuda", int(numbers.integers(2**63))
+    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - what initialisers of others use
     with torch.random.fork_rng(devices=[device] if on_gpu else []):
         torch.default_generator.manual_seed(seed)
         if on_gpu:
             torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-        yield
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+            if ends is not None:
+                ends.append((torch.get_rng_state().tolist(), pickle.dumps(np.random.get_state()), random.getstate()))  # noqa: NPY002
+        finally:
+            np.random.set_state(of_numpy)  # noqa: NPY002
+            random.setstate(of_python)
 
 
 def _twin(module: nn.Module, blanks: dict[int, Any], *, on_meta: bool = False) -> nn.Module:

@@ -1,5 +1,6 @@
 """What would lose trained weights, or answer with another model's: threads, initialisers, resizing, caches, rows."""
 
+import random
 import warnings
 from typing import Any
 
@@ -271,3 +272,52 @@ def test_initialisers_that_need_other_modules_run_on_all():
     assert model.seen[-1] == 144
     assert len(values) == 4
     torch.testing.assert_close(values["b.weight"], values["a.weight"], rtol=0, atol=0)
+
+
+class Scan(nn.Module):
+    """A layer with a matrix that its initialiser always gives the same values, and one of other random numbers."""
+
+    def __init__(self, seeds=False):
+        super().__init__()
+        self.decay, self.mix, self.seeds = nn.Parameter(torch.empty(8, 64)), nn.Parameter(torch.empty(8, 64)), seeds
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self):
+        if self.seeds:
+            torch.manual_seed(7)
+            nn.init.normal_(self.decay)
+        else:
+            self.decay.copy_(torch.arange(1.0, 65).log().expand(8, 64))
+        self.mix.copy_(torch.from_numpy(np.random.standard_normal((8, 64))))  # noqa: NPY002 - as user's code does
+        self.mix[0, 0] = random.random()
+
+    def forward(self, x):
+        return torch.tanh(x @ (self.mix * self.decay) @ self.mix.T / 64)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_initialisers_of_one_value_are_allowed_and_other_random_numbers_are_seeded_and_put_back(trained):
+    model = nn.Sequential(Scan(), Scan()).eval()
+    if trained:
+        with torch.no_grad():
+            model[0].decay.mul_(1.1), model[1].decay.mul_(0.9)
+    problem = ct.from_model(model, X, layer="1", labels=Y)
+    ct.Reinitialize().check(problem)
+    states = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()  # noqa: NPY002
+    first, second = (ct.Reinitialize().draw(problem, np.random.default_rng(0)).X for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, ct.Reinitialize().draw(problem, np.random.default_rng(1)).X)
+    np.testing.assert_array_equal(np.random.get_state()[1], states[0])  # noqa: NPY002
+    assert random.getstate() == states[1]
+    assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def test_random_initialisers_that_give_layers_the_same_are_refused():
+    with torch.random.fork_rng():
+        model = nn.Sequential(Scan(seeds=True), Scan(seeds=True)).eval()
+        with torch.no_grad():
+            model[0].decay.mul_(1.1), model[1].decay.mul_(0.9)
+    problem = ct.from_model(model, X, layer="1", labels=Y)
+    with pytest.raises(ct.ControlsError, match="were given the same weights"):
+        ct.Reinitialize().check(problem)
