@@ -13,9 +13,11 @@ from controls.core.problem import Problem, Source
 from controls.core.validate import one_of, real_number
 from controls.generators.checkpoints import Checkpoint, as_checkpoint
 from controls.generators.redrawn import WeightControl, as_wide, redraw_tensors
+from controls.models.names import FIRST_MOMENTS, MOMENTS
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from controls.models.swap import Swap
     from controls.models.tensors import Tensor
@@ -172,9 +174,11 @@ class Reinitialize(WeightControl):
             doubted = _in_doubt(swap, [tensor for tensor in targets if tensor in known])
             swap.settle(always_the_same(swap.model, doubted) if doubted else ())
         left = [tensor for tensor in targets if tensor not in known]
+        first = {FIRST_MOMENTS: _place(swap.model, left[0])} if left and self.scheme == "module" else {}
         return {
             "tensors by their module's initialiser": float(len(known)),
-            "tensors by their moments": float(len(left)),
+            MOMENTS: float(len(left)),
+            **first,
             **_drawn_by(swap, left, own_moments, seed),
         }
 
@@ -190,6 +194,11 @@ def _in_doubt(swap: Swap, tensors: Sequence[Tensor]) -> list[Tensor]:
     held = [(tuple(tensor.parameter.shape), swap.print_of(tensor)) for tensor in tensors]
     counts = Counter(held)
     return [t for t, each in zip(tensors, held, strict=True) if counts[each] > 1 or swap.is_trained(t)]
+
+
+def _place(model: nn.Module, tensor: Tensor) -> float:
+    """Return the place of a tensor among the parameters of a model, from 0."""
+    return float([name for name, _ in model.named_parameters()].index(tensor.name))
 
 
 def own_moments(tensor: Tensor) -> tuple[float, float]:

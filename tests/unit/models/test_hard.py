@@ -321,3 +321,19 @@ def test_random_initialisers_that_give_layers_the_same_are_refused():
     problem = ct.from_model(model, X, layer="1", labels=Y)
     with pytest.raises(ct.ControlsError, match="were given the same weights"):
         ct.Reinitialize().check(problem)
+
+
+@pytest.mark.parametrize(("scheme", "said"), [("module", True), ("moments", False)])
+def test_parameters_without_an_initialiser_are_named(scheme, said):
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.shift = net(1), nn.Parameter(torch.linspace(-1, 1, 8))
+
+        def forward(self, x):
+            return self.layer(x) + self.shift
+
+    problem = ct.from_model(Bare().eval(), X, layer="layer", labels=Y)
+    result = ct.measure(ct.probes.RidgeProbe(), problem, controls=[ct.Reinitialize(scheme)], draws=3)
+    words = " ".join(result.comparisons[0].caveats)
+    assert ("1 tensor has no initialiser ('shift') and was drawn with the trained mean" in words) == said
