@@ -103,8 +103,8 @@ def check_seeds(trainer: Trainer, seeds: int) -> None:
         )
     if seeds > 1 and isinstance(trainer, EstimatorTrainer) and (name := fixed_seed(trainer.estimator)):
         raise InputError(
-            f"trainer_seeds must be 1 for an estimator whose {name} is fixed, since all its seeds are alike, got {seeds}; "
-            f"leave {name} None."
+            f"trainer_seeds must be 1 for an estimator whose {name} is fixed, since all its seeds are alike, got "
+            f"{seeds}; leave {name} None."
         )
 
 

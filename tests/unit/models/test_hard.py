@@ -337,3 +337,17 @@ def test_parameters_without_an_initialiser_are_named(scheme, said):
     result = ct.measure(ct.probes.RidgeProbe(), problem, controls=[ct.Reinitialize(scheme)], draws=3)
     words = " ".join(result.comparisons[0].caveats)
     assert ("1 tensor has no initialiser ('shift') and was drawn with the trained mean" in words) == said
+
+
+def mean_of_pixels(output, mask):
+    return output.mean(1)
+
+
+def test_a_cache_needs_a_pooling_with_a_name(tmp_path):
+    images = np.random.default_rng(0).standard_normal((20, 5, 8)).astype(np.float32)
+    with pytest.raises(ct.InputError, match=r"pooling must be a function of its own name.*or leave cache= out"):
+        ct.from_model(net(), images, layer="1", pooling=lambda output, mask: output.mean(1), cache=tmp_path)
+    kept = ct.from_model(net(), images, layer="1", pooling=mean_of_pixels, cache=tmp_path)
+    again = ct.from_model(net(), images, layer="1", pooling=mean_of_pixels, cache=tmp_path)
+    np.testing.assert_array_equal(kept.X, again.X)
+    assert any(tmp_path.iterdir())
