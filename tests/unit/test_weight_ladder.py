@@ -452,3 +452,27 @@ def test_spectra_of_heads_are_told_apart_by_how_many_there_are():
         redrawn = after["blocks.0.attention.q_proj.weight"].numpy()
         for old, new in zip(np.split(trained, heads), np.split(redrawn, heads), strict=True):
             np.testing.assert_allclose(*(np.linalg.svd(each)[1] for each in (new, old)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_layers_that_write_into_their_input_are_rescaled_as_others_are(in_place):
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x):
+            return x.add_(self.layer(x)) if in_place else x + self.layer(x)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 8), Block(), Block()).eval()
+        for parameter in model.parameters():
+            parameter.data *= 2
+        x = torch.randn(40, 8)
+    problem = ct.from_model(model, x, layer="2")
+    control = ct.MatchActivations(ct.Reinitialize(), layers=("1", "2"), batch=40)
+    drawn = control.draw(problem, np.random.default_rng(0))
+    assert drawn.proof["largest error of a matched size"] < 1e-3
+    sizes = [np.sqrt(np.square(each.X).mean()) for each in (problem, drawn)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=1e-3)
