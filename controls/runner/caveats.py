@@ -76,11 +76,11 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
 
 def _of_ties(control: Control, evaluator: Evaluator, drawn: Drawn, score: float) -> tuple[str, ...]:
     """Return that draws make no difference to this trainer, where none does."""
-    if control.level == "labels" or not np.abs(drawn.scores - score).max() <= evaluator.tolerance:
+    if control.level != "activations" or not np.abs(drawn.scores - score).max() <= evaluator.tolerance:
         return ()
     return (
-        "every draw scores what the problem scores: this trainer does not see what the control destroys, which "
-        "therefore says nothing here",
+        "every draw scores what the problem scores: this trainer does not see what the control destroys, or the score "
+        "has no room; the control says nothing here",
     )
 
 
