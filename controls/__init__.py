@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from controls.generators.redrawn import WeightControl as WeightControl
     from controls.generators.rescale import MatchActivations as MatchActivations
     from controls.generators.sequences import ShiftLabels as ShiftLabels
+    from controls.generators.shuffle_tokens import ShuffleTokens as ShuffleTokens
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
     from controls.generators.weights import Reinitialize as Reinitialize
     from controls.kept import load as load
@@ -115,6 +116,7 @@ _HOME = {
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",
+    "ShuffleTokens": "generators.shuffle_tokens",
     "WeightControl": "generators.redrawn",
     "Controlled": "wrap.estimator",
     "controlled": "wrap.function",
