@@ -49,8 +49,10 @@ if TYPE_CHECKING:
     from controls.generators.labels import FlipSigns as FlipSigns
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.permute import PermuteWeights as PermuteWeights
+    from controls.generators.random_embeddings import RandomEmbeddings as RandomEmbeddings
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
+    from controls.generators.random_tokens import RandomTokens as RandomTokens
     from controls.generators.redrawn import WeightControl as WeightControl
     from controls.generators.rescale import MatchActivations as MatchActivations
     from controls.generators.sequences import ShiftLabels as ShiftLabels
@@ -116,6 +118,8 @@ _HOME = {
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",
+    "RandomEmbeddings": "generators.random_embeddings",
+    "RandomTokens": "generators.random_tokens",
     "ShuffleTokens": "generators.shuffle_tokens",
     "WeightControl": "generators.redrawn",
     "Controlled": "wrap.estimator",

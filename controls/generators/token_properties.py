@@ -94,7 +94,10 @@ def _sorted(lets: np.ndarray) -> np.ndarray:
 @final
 @dataclass(frozen=True)
 class TokenPlaces(Association):
-    """Which token is where: agreement with the observed text beyond what the counts of each document give."""
+    """Which token is where: agreement with the observed text beyond what the counts of each document give.
+
+    ``within="position"``: beyond what the counts of tokens at each position give.
+    """
 
     within: str = "sequence"
     fixed: tuple[int, ...] = ()
@@ -102,12 +105,13 @@ class TokenPlaces(Association):
     @property
     def words(self) -> str:
         """The property in words."""
-        return f"which token is where within each {self.within}"
+        return f"which token is {'at' if self.within == 'position' else 'where within'} each {self.within}"
 
     def strength(self, before: Problem, after: Problem) -> float:
         """Return the agreement beyond chance, where both texts' counts within documents say what chance is."""
         old, new = texts(before, after, self.fixed)
-        document = documents_of_tokens(before, old, self.within)
+        by_position = self.within == "position"
+        document = old.position if by_position else documents_of_tokens(before, old, self.within)
         codes = np.unique(document, return_inverse=True)[1].ravel()
         agree = float((old.ids == new.ids).sum())
         kinds = np.unique(np.concatenate([old.ids, new.ids]), return_inverse=True)[1].ravel().reshape(2, -1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, replace
+from typing import Any, final
 
 import numpy as np
 
@@ -12,8 +12,17 @@ from controls.core.control import Control, Inference
 from controls.core.orbit import Orbit
 from controls.core.problem import Problem
 from controls.core.properties import Property
+from controls.generators.random_embeddings import RandomEmbeddings
+from controls.generators.random_tokens import RandomTokens
 from controls.generators.shuffle_tokens import ShuffleTokens
 from controls.generators.tokens import DrawnText, InputControl
+
+
+def with_ids(inputs: Any, ids: np.ndarray) -> Any:
+    """Return inputs with other ids everywhere."""
+    import torch
+
+    return replace(inputs, arrays={**inputs.arrays, "input_ids": torch.from_numpy(ids)})
 
 
 @dataclass(frozen=True)
@@ -118,18 +127,64 @@ class ShufflesPadding(_Claims):
 
     def rewrite(self, problem: Problem, rng: np.random.Generator) -> DrawnText:
         """Return each sequence in another order, padding and all."""
-        from dataclasses import replace
-
-        import torch
-
         assert problem.source is not None
         inputs = problem.source.inputs
-        mixed = torch.from_numpy(rng.permuted(inputs.ids.numpy(), axis=1))
-        return DrawnText(replace(inputs, arrays={**inputs.arrays, "input_ids": mixed}), {})
+        return DrawnText(with_ids(inputs, rng.permuted(inputs.ids.numpy(), axis=1)), {})
+
+
+@final
+@dataclass(frozen=True)
+class DrawsSpecialTokens(_Claims):
+    """Claims to leave special tokens, but draws from all that the array holds, for all of it."""
+
+    @property
+    def _sound(self) -> RandomTokens:
+        return RandomTokens()
+
+    def rewrite(self, problem: Problem, rng: np.random.Generator) -> DrawnText:
+        """Return an array of tokens drawn from the array."""
+        assert problem.source is not None
+        inputs = problem.source.inputs
+        return DrawnText(with_ids(inputs, rng.choice(inputs.ids.numpy().ravel(), size=inputs.ids.shape)), {})
+
+
+@final
+@dataclass(frozen=True)
+class LeavesTokens(_Claims):
+    """Claims to draw all tokens anew, but only does so with half of them."""
+
+    @property
+    def _sound(self) -> RandomTokens:
+        return RandomTokens()
+
+    def rewrite(self, problem: Problem, rng: np.random.Generator) -> DrawnText:
+        """Return the text with half of its tokens drawn."""
+        text = self.text(problem)
+        drawn = rng.choice(text.ids, size=len(text.ids))
+        return DrawnText(text.written(np.where(rng.random(len(drawn)) < 0.5, drawn, text.ids)), {})
+
+
+@final
+@dataclass(frozen=True)
+class KeepsItsHook(_Claims):
+    """Claims to leave the model alone, but its hook stays."""
+
+    @property
+    def _sound(self) -> RandomEmbeddings:
+        return RandomEmbeddings()
+
+    def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return what the sound control draws."""
+        assert problem.source is not None
+        problem.source.model.embed.register_forward_hook(lambda module, given, output: output)
+        return self._sound.draw(problem, rng)
 
 
 BROKEN_INPUTS: tuple[tuple[Control, str], ...] = (
     (KeepsLastExits(), "its texts are not uniform over the 27 that there are"),
     (SharesOneOrder(), "must draw each document by itself"),
     (ShufflesPadding(), "claims to keep how often each token occurs within each sequence"),
+    (DrawsSpecialTokens(), "claims to keep padding, special tokens"),
+    (LeavesTokens(), "claims to destroy which token is where within each sequence, but +"),
+    (KeepsItsHook(), "left hooks on the caller's model"),
 )

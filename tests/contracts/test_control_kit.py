@@ -75,6 +75,13 @@ SETTINGS: list[Control] = [
     ct.ShuffleTokens(keep=2, labels="follow"),
     ct.ShuffleTokens(within="document", fixed=(3, 9)),
     ct.ShuffleTokens(block=2),
+    ct.RandomTokens(),
+    ct.RandomTokens("unigram", within="document"),
+    ct.RandomTokens("uniform"),
+    ct.RandomTokens("uniform", vocabulary=(4, 7, 10)),
+    ct.RandomTokens("position", fixed=3),
+    ct.RandomEmbeddings(),
+    ct.RandomEmbeddings(per="type"),
     ct.ShuffleTokens(per="word", keep=2),
     ct.ShuffleTokens(per="word", labels="follow"),
 ]
