@@ -104,7 +104,7 @@ class RandomEmbeddings(InputControl):
     def check(self, problem: Problem) -> None:
         """Refuse a problem without tokens or model, and embeddings that are all the same."""
         self.text(problem)
-        weight = embedding_of(self._source(problem).model, self.layer).weight.detach()
+        weight = as_matrix(embedding_of(self._source(problem).model, self.layer))
         if not bool((weight != weight[:1]).any()):
             raise CannotControl(f"{self.name} can do nothing: all rows of the embedding are the same.")
 
@@ -132,7 +132,7 @@ class Reembedded:
     def __call__(self, model: Any, inputs: Any) -> Any:
         """Return the activations of the model that reads drawn vectors."""
         module = embedding_of(model, self.control.layer)
-        handle = module.register_forward_hook(self._hook(module.weight.detach()))
+        handle = module.register_forward_hook(self._hook(as_matrix(module)))
         try:
             return self.extract(model, inputs)
         finally:
@@ -192,7 +192,13 @@ def embedding_of(model: Any, layer: str | None) -> nn.Module:
                 f"layer must name the module that embeds token ids, since the model has {len(own)} embeddings"
                 f"{' (' + ', '.join(map(repr, own)) + ')' if own else ''}; write RandomEmbeddings(layer=...)."
             )
-    weight = getattr(found, "weight", None)
-    if weight is None or weight.ndim != 2:
-        raise InputError(f"layer must be a module with a weight (tokens, d), got a {type(found).__name__}.")
+    as_matrix(found)
     return found
+
+
+def as_matrix(module: nn.Module) -> torch.Tensor:
+    """Return the weight (tokens, d) of a module that embeds; refuse one that has none."""
+    weight: Any = getattr(module, "weight", None)
+    if weight is None or weight.ndim != 2:
+        raise InputError(f"layer must be a module with a weight (tokens, d), got a {type(module).__name__}.")
+    return weight.detach()

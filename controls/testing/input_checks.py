@@ -105,7 +105,8 @@ def _check_uniform(trial: Trial) -> None:
         for i in range(_PER_TEXT * len(listed)):
             drawn = trial.control.rewrite(problem, _stream(trial, i)).inputs  # type: ignore[attr-defined]
             read = text_of(drawn)
-            seen = read.ids if getattr(trial.control, "per", "token") == "token" else np.append(read.ids, read.words)
+            words = read.words if getattr(trial.control, "per", "token") == "word" else None
+            seen = read.ids if words is None else np.append(read.ids, words)
             place = listed.get(seen.astype(np.int64).tobytes())
             if place is None:
                 raise trial.fail(f"drew a text that is not among the {len(listed)} that its orbit lists.")
