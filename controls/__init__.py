@@ -58,11 +58,14 @@ if TYPE_CHECKING:
     from controls.generators.permute import PermuteWeights as PermuteWeights
     from controls.generators.phases import RandomizePhases as RandomizePhases
     from controls.generators.planted import PlantDictionary as PlantDictionary
+    from controls.generators.random_embeddings import RandomEmbeddings as RandomEmbeddings
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
+    from controls.generators.random_tokens import RandomTokens as RandomTokens
     from controls.generators.redrawn import WeightControl as WeightControl
     from controls.generators.rescale import MatchActivations as MatchActivations
     from controls.generators.sequences import ShiftLabels as ShiftLabels
+    from controls.generators.shuffle_tokens import ShuffleTokens as ShuffleTokens
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
     from controls.generators.weights import Reinitialize as Reinitialize
     from controls.kept import load as load
@@ -135,6 +138,9 @@ _HOME = {
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",
+    "RandomEmbeddings": "generators.random_embeddings",
+    "RandomTokens": "generators.random_tokens",
+    "ShuffleTokens": "generators.shuffle_tokens",
     "WeightControl": "generators.redrawn",
     "Controlled": "wrap.estimator",
     "controlled": "wrap.function",

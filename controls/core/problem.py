@@ -293,6 +293,12 @@ class Problem:
             raise InputError(f"activations must keep their {self.n} rows, got {[a.shape[0] for a in sites.values()]}.")
         return self._replace(activations=sites if isinstance(activations, Mapping) else sites[""])
 
+    def with_groups(self, groups: Mapping[str, np.ndarray]) -> Problem:
+        """Return this problem with these columns in the place of those of their names, checked."""
+        other = self._replace(groups={**self.groups, **_as_groups(groups, self.n)})
+        _set(other, "_codes", {})
+        return other
+
     def with_source(self, source: Source | None) -> Problem:
         """Return this problem with another source, or none; activations stay, nothing is extracted."""
         return self._replace(source=source)

@@ -194,7 +194,7 @@ class Redrawn:
     def _key(self) -> str | None:
         """Return the key under which these activations are kept; None where they have no content to go by."""
         try:
-            origin = self.base.memo("key", lambda: _origin_key(self.base))
+            origin = self.base.memo("key", lambda: origin_key(self.base))
             return content_key((origin, [(content_key(control), seed) for control, seed in self.steps]))
         except NoContent:
             return None
@@ -221,7 +221,7 @@ class Redrawn:
             yield swap, figures | weight_figures(swap, tuple(targets.values()))
 
 
-def _origin_key(source: Source) -> str:
+def origin_key(source: Source) -> str:
     """Return what tells the activations of one source from those of another: its own key where it has one."""
     key = getattr(source.extract, "key", None)
     return str(key(source.model, source.inputs)) if callable(key) else f"this source {id(source)}"

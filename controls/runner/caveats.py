@@ -52,7 +52,8 @@ def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn
         )
     words = () if control.inference == "paired" else (*_of_scores(drawn), *_of_ties(control, evaluator, drawn, score))
     saturated = saturation_caveats(control, evaluator, seed)
-    return Caveats((*found, *saturated, *words, *_of_moments(problem, drawn), *_of_proofs(score, drawn)), bool(found))
+    proved = (*_of_moments(problem, drawn), *_of_proofs(score, drawn), *_of_orders(drawn))
+    return Caveats((*found, *saturated, *words, *proved), bool(found))
 
 
 def _of_scores(drawn: Drawn) -> tuple[str, ...]:
@@ -120,6 +121,18 @@ def _of_proofs(score: float, drawn: Drawn) -> tuple[str, ...]:
     )
 
 
+def _of_orders(drawn: Drawn) -> tuple[str, ...]:
+    """Return how many documents have no other order than their own, where draws of texts say so."""
+    proof = drawn.proofs[0] if drawn.proofs else {}
+    fixed, documents = (int(proof.get(name, 0)) for name in ("documents with one order", "documents"))
+    if not fixed:
+        return ()
+    return (
+        f"{fixed} of {documents} documents have one order only that keeps what this control keeps, and are as they "
+        "were in every draw; a smaller keep leaves more to shuffle",
+    )
+
+
 def _of_labels(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:
     found = control.caveats(evaluator.problem, stream(seed, "caveats"))
     return (*_of_maker(control, evaluator), *found, *_of_folds(control, evaluator, seed))
@@ -134,7 +147,7 @@ def _of_maker(control: Control, evaluator: Evaluator) -> tuple[str, ...]:
 
 def _of_folds(control: Control, evaluator: Evaluator, seed: int) -> tuple[str, ...]:
     """Return what is amiss between labels and folds that did not come from units and seed alone."""
-    orbit = control.orbit(evaluator.problem)
+    orbit = control.orbit(evaluator.problem) if control.level == "labels" else None
     if orbit is None or control.inference != "exact" or isinstance(evaluator.folds, (UnitFolds, OnlineFolds)):
         return ()
     trace = fold_trace(evaluator.problem, orbit, stream(seed, "caveats", "folds"), evaluator.folds.default())

@@ -122,7 +122,7 @@ def _planned(control: Control, study: Study, problem: Problem, block: int) -> Pl
     orbit = control.orbit(problem)
     log_count = None if orbit is None else orbit.log_count
     count = math.inf if orbit is None else count_of(orbit)
-    enumerated = count <= study.draws + 1
+    enumerated = control.level == "labels" and count <= study.draws + 1  # texts are drawn, however few there are
     draws = int(count) if enumerated else study.draws
     size = block if control.level == "labels" else 1
     blocks = tuple(min(size, draws - start) for start in range(0, draws, size))

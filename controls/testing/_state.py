@@ -51,7 +51,7 @@ def drawn_content(problem: Problem) -> tuple:
     return tuple(
         (name, (value[0], value[1], value[3]) if isinstance(value, tuple) else value)
         for name, value in parts.items()
-        if name != "source"
+        if name not in ("source", "weights")
     )
 
 

@@ -69,6 +69,11 @@ class Trial:
     def _built_in(self) -> Iterator[Problem]:
         """Yield the built-in problems: of controls on weights, few, since each draw is a forward pass."""
         names = group_names(self.control)
+        if reads_tokens(self.control):
+            from controls.testing.token_problems import ugly_token_problems
+
+            yield from ugly_token_problems(names, self.seed)
+            return
         if self.control.level != "weights":
             yield from ugly_problems(names, self.seed)
             return
@@ -133,17 +138,25 @@ def yield_control_checks(
     control: Control, problem: Problem | None = None, *, draws: int = 200, seed: int = 0
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name of each check of a control, and the check; parameters are those of check_control."""
+    from controls.testing.input_checks import check_inputs
     from controls.testing.law_checks import check_law
     from controls.testing.orbit_checks import check_orbit
     from controls.testing.weight_checks import check_weights
 
     if problem is not None and problem.labels is not None and problem.labels.ndim == 2:
         problem = as_one_column(problem)
-    trial = Trial(control, problem, min(draws, _MODEL_DRAWS) if control.level == "weights" else draws, seed)
+    dear = control.level == "weights" or reads_tokens(control)
+    trial = Trial(control, problem, min(draws, _MODEL_DRAWS) if dear else draws, seed)
     checks = [check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys]
-    checks.append(check_law if control.level == "activations" and control.inference == "exact" else check_orbit)
+    endless = control.level == "activations" and control.inference == "exact"
+    checks.append(check_inputs if reads_tokens(control) else check_law if endless else check_orbit)
     for check in (*checks, check_refuses_identity, *([check_weights] if control.level == "weights" else [])):
         yield check.__name__.removeprefix("check_"), partial(check, trial)
+
+
+def reads_tokens(control: Control) -> bool:
+    """Whether a control changes the tokens that a model reads."""
+    return control.level == "inputs" and control.inference != "paired"
 
 
 def check_form(trial: Trial) -> None:

@@ -85,6 +85,21 @@ SETTINGS: list[Control] = [
     ct.MatchSpectrum(mode="eigen"),
     ct.MatchActivations(ct.MatchSpectrum(), match="moments", layers="blocks.*.into"),
     ct.Cascade(ct.MatchSpectrum(mode="left"), step=2),
+    ct.ShuffleTokens(),
+    ct.ShuffleTokens(keep=2),
+    ct.ShuffleTokens(within="document", keep=3),
+    ct.ShuffleTokens(keep=2, labels="follow"),
+    ct.ShuffleTokens(within="document", fixed=(3, 9)),
+    ct.ShuffleTokens(block=2),
+    ct.RandomTokens(),
+    ct.RandomTokens("unigram", within="document"),
+    ct.RandomTokens("uniform"),
+    ct.RandomTokens("uniform", vocabulary=(4, 7, 10)),
+    ct.RandomTokens("position", fixed=3),
+    ct.RandomEmbeddings(),
+    ct.RandomEmbeddings(per="type"),
+    ct.ShuffleTokens(per="word", keep=2),
+    ct.ShuffleTokens(per="word", labels="follow"),
 ]
 COMPOSED = [
     ct.compose(ct.ShuffleLabels(within="document"), ct.ShuffleLabels()),
@@ -93,6 +108,9 @@ COMPOSED = [
     ct.compose(ct.Reinitialize(exclude="blocks.*"), ct.MatchSpectrum(include="blocks.*")),
     ct.compose(ct.MatchSpectrum(), ct.ShuffleLabels(within="document")),
     ct.compose(ct.GaussianActivations(), ct.ShuffleCoordinates()),
+    ct.compose(ct.ShuffleTokens(keep=2), ct.ShuffleLabels(within="sequence")),
+    ct.compose(ct.Reinitialize("moments"), ct.ShuffleTokens()),
+    ct.compose(ct.ShuffleTokens(), ct.Reinitialize("moments")),
 ]
 
 

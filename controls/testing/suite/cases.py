@@ -86,6 +86,12 @@ THEMES = (
         "true. What is planted is found, and what is not there is not.",
     ),
     Theme(
+        "inputs",
+        "Controls on inputs",
+        "Texts of two kinds whose laws differ in runs of one, two or three tokens and in no shorter ones: "
+        "`ct.ShuffleTokens(keep=k)` that keeps these runs must find nothing beyond them, and the rung below it must.",
+    ),
+    Theme(
         "interactions",
         "Labels that are products of concepts",
         "`ct.InteractionLabels` through `ct.measure`; a probe that computes the product itself; and control tasks "
