@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import controls as ct
 from case_studies.part_of_speech import readers
-from case_studies.part_of_speech.plan import LABEL_CONTROLS, LADDER, RUNGS, SMOL_LAYERS, UNTRAINED, Plan
+from case_studies.part_of_speech.plan import ABOVE_EMBEDDINGS, LABEL_CONTROLS, LADDER, RUNGS, SMOL_LAYERS, UNTRAINED, Plan
 from case_studies.part_of_speech.text import Sentence
 from case_studies.tiny_lm.checkpoints import write_json
 from controls.probes.from_torch import TorchTrainer
@@ -23,10 +23,11 @@ _SMOL_RUNGS = ("initialised", "spectrum")
 
 def parts_of(plan: Plan, sentences: Sequence[Sentence], folder: Path) -> dict[str, Callable[[], Any]]:
     """Return every part of a run by its name, in the order in which they are done."""
-    parts: dict[str, Callable[[], Any]] = {"labels": lambda: _swept(plan, sentences, LABEL_CONTROLS, plan.draws)}
+    parts: dict[str, Callable[[], Any]] = {"labels": lambda: _swept(plan.layers, sentences, LABEL_CONTROLS, plan.draws)}
     for name, control in (LADDER | {name: RUNGS[name] for name in plan.rungs}).items():
         draws = plan.draws if name in LADDER else plan.few
-        parts[f"weights/{name}"] = functools.partial(_swept, plan, sentences, (control,), draws)
+        layers = plan.layers[1:] if name in ABOVE_EMBEDDINGS else plan.layers
+        parts[f"weights/{name}"] = functools.partial(_swept, layers, sentences, (control,), draws)
     for name, hidden in {"linear": 0, **{f"MLP {size}": size for size in plan.hidden}}.items():
         parts[f"probes/{name}"] = functools.partial(_probed, plan, sentences, hidden)
     for name in UNTRAINED:
@@ -51,9 +52,11 @@ def run_parts(parts: Mapping[str, Callable[[], Any]], folder: Path) -> dict[str,
     return done
 
 
-def _swept(plan: Plan, sentences: Sequence[Sentence], controls: Sequence[ct.Control], draws: int) -> dict[str, Any]:
+def _swept(
+    layers: Sequence[str], sentences: Sequence[Sentence], controls: Sequence[ct.Control], draws: int
+) -> dict[str, Any]:
     """Return what a probe reads at every layer beside controls, by task, layer and control."""
-    return _sweep_all(readers.read_minilm(sentences, plan.layers), controls, draws)
+    return _sweep_all(readers.read_minilm(sentences, layers), controls, draws)
 
 
 def _sweep_all(problems: Mapping[str, ct.Problem], controls: Sequence[ct.Control], draws: int) -> dict[str, Any]:

@@ -30,6 +30,7 @@ RUNGS: dict[str, ct.WeightControl] = {
     "right vectors": ct.MatchSpectrum(mode="right"),
     "spectrum and sizes": ct.MatchActivations(after=ct.MatchSpectrum()),
 }
+ABOVE_EMBEDDINGS = {"heads permuted", "neurons permuted", "spectrum of circuits"}  # these leave embeddings alone
 UNTRAINED: dict[str, ct.WeightControl] = {
     "all weights": ct.Reinitialize(),
     "all but the embeddings": ct.Reinitialize(exclude=("embeddings.*",)),
@@ -94,6 +95,6 @@ SHORT = Plan(
     few=2,
     probe_layers=(LAYERS[3], LAYERS[6]),
     hidden=(8, 200),
-    epochs=20,
+    epochs=150,
     smol_sentences=0,
 )
