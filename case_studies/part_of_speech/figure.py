@@ -35,7 +35,9 @@ def _panel(axes: Axes, results: Mapping[str, Any], task: str) -> None:
         layers = part["figures"][task]
         for control in next(iter(layers.values()))["controls"]:
             at = [places[layer] for layer in layers]
-            value, low, high = zip(*(layer["controls"][control]["selectivity"] for layer in layers.values()), strict=True)
+            value, low, high = zip(
+                *(layer["controls"][control]["selectivity"] for layer in layers.values()), strict=True
+            )
             colour = next(colours, None)
             axes.plot(at, value, color=colour or "0.75", marker="." if colour else "", lw=1, label=control)
             if colour:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import controls as ct
+from case_studies.part_of_speech import plan as planned
 from case_studies.part_of_speech import readers
-from case_studies.part_of_speech.plan import ABOVE_EMBEDDINGS, LABEL_CONTROLS, LADDER, RUNGS, SMOL_LAYERS, UNTRAINED, Plan
+from case_studies.part_of_speech.plan import LABEL_CONTROLS, LADDER, RUNGS, UNTRAINED, Plan
 from case_studies.part_of_speech.text import Sentence
 from case_studies.tiny_lm.checkpoints import write_json
 from controls.probes.from_torch import TorchTrainer
@@ -26,7 +27,7 @@ def parts_of(plan: Plan, sentences: Sequence[Sentence], folder: Path) -> dict[st
     parts: dict[str, Callable[[], Any]] = {"labels": lambda: _swept(plan.layers, sentences, LABEL_CONTROLS, plan.draws)}
     for name, control in (LADDER | {name: RUNGS[name] for name in plan.rungs}).items():
         draws = plan.draws if name in LADDER else plan.few
-        layers = plan.layers[1:] if name in ABOVE_EMBEDDINGS else plan.layers
+        layers = plan.layers[1:] if name in planned.ABOVE_EMBEDDINGS else plan.layers
         parts[f"weights/{name}"] = functools.partial(_swept, layers, sentences, (control,), draws)
     for name, hidden in {"linear": 0, **{f"MLP {size}": size for size in plan.hidden}}.items():
         parts[f"probes/{name}"] = functools.partial(_probed, plan, sentences, hidden)
@@ -138,6 +139,6 @@ def _difference(plan: Plan, sentences: Sequence[Sentence], against: str, mlp: bo
 
 
 def _smollm2(plan: Plan, sentences: Sequence[Sentence], folder: Path) -> dict[str, Any]:
-    problems = readers.read_smollm2(sentences[: plan.smol_sentences], SMOL_LAYERS, folder)
+    problems = readers.read_smollm2(sentences[: plan.smol_sentences], planned.SMOL_LAYERS, folder)
     controls = [*LABEL_CONTROLS, *(LADDER[name] for name in _SMOL_RUNGS)]
     return _sweep_all(problems, controls, plan.few)

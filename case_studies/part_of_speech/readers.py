@@ -63,7 +63,9 @@ def _unpack(model: Any) -> Any:
     return model
 
 
-def _problems(model: Any, tokenizer: Any, sentences: Sequence[Sentence], layers: Sequence[str]) -> dict[str, ct.Problem]:
+def _problems(
+    model: Any, tokenizer: Any, sentences: Sequence[Sentence], layers: Sequence[str]
+) -> dict[str, ct.Problem]:
     tasks = list(sentences[0].labels)
     numbers = [list(range(start, start + len(s.words))) for s, start in zip(sentences, _starts(sentences), strict=True)]
     read = ct.from_model(

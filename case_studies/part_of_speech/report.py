@@ -70,12 +70,14 @@ def _layers(results: Mapping[str, Any], task: str) -> str:
         if max(record["p_floor"] for record in floor.values()) <= 0.05
         else "with so few draws no p can reach .05."
     )
-    return f"`{task}` in MiniLM: selectivity beside each control; {note}\n\n{_table(['control', 'draws', *layers], rows)}"
+    return (
+        f"`{task}` in MiniLM: selectivity beside each control; {note}\n\n{_table(['control', 'draws', *layers], rows)}"
+    )
 
 
 def _cell(record: Mapping[str, Any]) -> str:
     value = _estimate(record["selectivity"])
-    return f"**{value}**" if record["verdict"] == "SELECTIVE" and record["p_adjusted"] <= 0.05 else value  # noqa: PLR2004
+    return f"**{value}**" if record["verdict"] == "SELECTIVE" and record["p_adjusted"] <= 0.05 else value
 
 
 def _probes(results: Mapping[str, Any]) -> str:

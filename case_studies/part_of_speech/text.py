@@ -47,8 +47,8 @@ def read_text(path: Path) -> list[Sentence]:
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = Path(folder.name) / "text.conllu"
-    >>> lines = ["1", "Go", "go", "VERB", "VB", "_", "0", "root", "_", "_"], ["2", "on", "on", "ADP", *"__", "1", *"___"]
-    >>> _ = path.write_text("\\n".join("\\t".join(line) for line in lines) + "\\n\\n")
+    >>> lines = ["1 Go go VERB VB _ 0 root _ _", "2 on on ADP IN _ 1 advmod _ _"]
+    >>> _ = path.write_text("\\n".join(lines).replace(" ", "\\t") + "\\n\\n")
     >>> read_text(path)[0].labels
     {'upos': ('VERB', 'ADP'), 'head': ('root', 'left')}
     >>> folder.cleanup()
@@ -73,7 +73,7 @@ def _of_table(names: list[str], lines: Iterable[str]) -> Iterator[tuple]:
         raise ct.InputError(f"a table must have the columns {', '.join(NEEDED)}; it lacks {', '.join(missing)}.")
     for row in csv.DictReader(lines, names, delimiter="\t", quoting=csv.QUOTE_NONE):
         if row["head"] is None:
-            raise ct.InputError(f"every line must have the {len(names)} columns of the first, got {list(row.values())}.")
+            raise ct.InputError(f"a line must have the {len(names)} columns of the first, got {list(row.values())}.")
         yield (row.get("genre") or "", row["document"], row["sentence"], int(row["token"]), row["form"], row["upos"],
                int(row["head"]))  # fmt: skip
 
