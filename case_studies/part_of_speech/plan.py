@@ -87,14 +87,14 @@ FULL = Plan(
     smol_sentences=500,
 )
 SHORT = Plan(
-    sentences=48,
+    sentences=40,
     per_document=2,
     layers=(LAYERS[0], LAYERS[3], LAYERS[6]),
     rungs=("normal",),
-    draws=3,
+    draws=2,
     few=2,
     probe_layers=(LAYERS[3], LAYERS[6]),
-    hidden=(8, 200),
-    epochs=150,
+    hidden=(8, 100),
+    epochs=80,
     smol_sentences=0,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,14 @@ def has_smollm2() -> bool:
 
 def read_minilm(sentences: Sequence[Sentence], layers: Sequence[str]) -> dict[str, ct.Problem]:
     """Return a problem per task, which share one extraction and, of redrawn models, theirs."""
-    tokenizer, model = minilm.load()
+    tokenizer, model = _minilm()
     return _problems(model, tokenizer, sentences, layers)
+
+
+@functools.cache
+def _minilm() -> tuple[Any, Any]:
+    """Return the tokenizer and the model, loaded once: redrawn weights are always put back."""
+    return minilm.load()
 
 
 def read_smollm2(sentences: Sequence[Sentence], layers: Sequence[str], folder: Path) -> dict[str, ct.Problem]:
