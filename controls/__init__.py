@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from controls.experiment import measure as measure
     from controls.experiment import plan as plan
     from controls.experiment import sweep as sweep
+    from controls.firing import cofiring as cofiring
     from controls.generators.activations import RotateActivations as RotateActivations
     from controls.generators.activations import ShuffleCoordinates as ShuffleCoordinates
     from controls.generators.attachment import AttachmentTask as AttachmentTask
@@ -78,6 +79,7 @@ _HOME = {
     "metrics": "",
     "probes": "",
     "testing": "",
+    "cofiring": "firing",
     "compose": "core.compose",
     "Control": "core.control",
     "IndexControl": "core.control",

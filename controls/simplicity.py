@@ -58,7 +58,8 @@ class Place:
         low, high = self.interval
         return (
             f"complexity {self.complexity:.4g}: {self.as_simple:.3g} of {self.draws} random networks are as simple; "
-            f"{self.count} compute this very function (frequency {self.frequency:.3g}, 95% interval {low:.2g} to {high:.2g})"
+            f"{self.count} compute this very function (frequency {self.frequency:.3g}, 95% interval {low:.2g} to "
+            f"{high:.2g})"
         )
 
 

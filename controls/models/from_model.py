@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from controls.core.errors import InputError, InputTypeError
+from controls.core.key import NoContent, content_key
 from controls.core.problem import Problem, Source
 from controls.core.validate import as_numpy, whole_number
 from controls.models.capture import find_modules
@@ -110,6 +111,8 @@ def from_model(
     check_mode(module, train_mode)
     given = as_inputs(inputs, tokenizer, truncation=truncation)
     kept = None if cache is None else str(cache)
+    if kept is not None and callable(pooling):
+        _check_has_content(pooling)
     how = Extraction(paths, layers is None, pooling, batch_size, train_mode, kept)  # type: ignore[arg-type]
     arrays, rows = _extracted(how, module, given)
     columns = {**_own_groups(given, rows), **{name: _as_rows(column, rows, given, f"groups[{name!r}]")
@@ -124,6 +127,17 @@ def from_model(
         unit=unit or ("sequence" if several else None),
         source=source,
     )
+
+
+def _check_has_content(pooling: Any) -> None:
+    """Refuse a function that files cannot be named by."""
+    try:
+        content_key(pooling)
+    except NoContent:
+        raise InputError(
+            "pooling must be a function of its own name at the top of a module where there is a cache=, since files go "
+            f"by its code, got {pooling!r}; give it a name there, or leave cache= out."
+        ) from None
 
 
 def _extracted(how: Extraction, model: Any, inputs: ModelInputs) -> tuple[Mapping[str, np.ndarray], Rows]:

@@ -8,7 +8,9 @@ import numpy as np
 
 from controls.core.control import Control
 from controls.core.exactness import LEVEL, fold_trace
+from controls.core.problem import Problem
 from controls.core.rng import stream
+from controls.models.names import FIRST_MOMENTS, MOMENTS
 from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
 from controls.runner.folds import FixedFolds, OnlineFolds, UnitFolds
@@ -50,7 +52,7 @@ def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn
         )
     words = () if control.inference == "paired" else (*_of_scores(drawn), *_of_ties(control, evaluator, drawn, score))
     saturated = saturation_caveats(control, evaluator, seed)
-    return Caveats((*found, *saturated, *words, *_of_proofs(score, drawn)), bool(found))
+    return Caveats((*found, *saturated, *words, *_of_moments(problem, drawn), *_of_proofs(score, drawn)), bool(found))
 
 
 def _of_scores(drawn: Drawn) -> tuple[str, ...]:
@@ -74,11 +76,29 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
 
 def _of_ties(control: Control, evaluator: Evaluator, drawn: Drawn, score: float) -> tuple[str, ...]:
     """Return that draws make no difference to this trainer, where none does."""
-    if control.level == "labels" or not np.abs(drawn.scores - score).max() <= evaluator.tolerance:
+    if control.level != "activations" or not np.abs(drawn.scores - score).max() <= evaluator.tolerance:
         return ()
     return (
-        "every draw scores what the problem scores: this trainer does not see what the control destroys, which "
-        "therefore says nothing here",
+        "every draw scores what the problem scores: this trainer does not see what the control destroys, or the score "
+        "has no room; the control says nothing here",
+    )
+
+
+def _of_moments(problem: Problem, drawn: Drawn) -> tuple[str, ...]:
+    """Return which parameters an initialiser was asked for and none had; they keep two numbers of the trained ones."""
+    proof = max(drawn.proofs, key=lambda proof: proof.get(FIRST_MOMENTS, -1.0) >= 0, default={})
+    if FIRST_MOMENTS not in proof or problem.source is None:
+        return ()
+    names = [name for name, _ in problem.source.model.named_parameters()]
+    count, first = int(proof[MOMENTS]), names[int(proof[FIRST_MOMENTS])]
+    which = (
+        f"1 tensor has no initialiser ({first!r}) and was"
+        if count == 1
+        else (f"{count} tensors have no initialiser (the first is {first!r}) and were")
+    )
+    return (
+        f"{which} drawn with the trained mean and variance, not as before training; exclude= it, or give the values "
+        "of step 0 with scheme='checkpoint'",
     )
 
 

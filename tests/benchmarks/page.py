@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from problems import TOL, UNCORRELATED
 from timing import cores
+from weight_memory import Peak
+from weight_memory import table as peaks_table
 from weights import Drawn
 from weights import table as weights_table
 from workers import DRAWS, Way
@@ -81,6 +83,7 @@ class Page:
     memories: list[Memory] = field(default_factory=list)
     ways: list[Way] = field(default_factory=list)
     weights: list[Drawn] = field(default_factory=list)
+    peaks: list[Peak] = field(default_factory=list)
 
     def text(self) -> str:
         """Return the page."""
@@ -113,6 +116,12 @@ class Page:
                 "out and the check of every spectrum included. Beside it `torch.nn.init.orthogonal_` on these shapes."
             )
             parts += ["## Weights", words, weights_table(self.weights)]
+        if self.peaks:
+            words = (
+                "Peak of a fresh process during one draw, less what it held before the model was made, beside the "
+                "model and the activations before and after the draw; an encoder, a sixth of it an embedding."
+            )
+            parts += ["## Memory of a draw", words, peaks_table(self.peaks)]
         return "\n\n".join(parts) + "\n"
 
 
