@@ -34,10 +34,21 @@ class Moments:
     scatter: np.ndarray
 
     def axes(self, scatter: np.ndarray | None = None) -> np.ndarray:
-        """Return the axes of the scatter (or another), longest first, as rows (r, d) A with AᵀA equal to it."""
-        values, vectors = np.linalg.eigh(self.scatter if scatter is None else scatter)
+        """Return axes (r, d) of the scatter (or another), A with AᵀA equal to it, of as many rows as rows vary in.
+
+        Coordinates are brought to one size first, so that none is lost beside a larger one.
+        """
+        scatter = self.scatter if scatter is None else scatter
+        size = sizes(scatter)
+        values, vectors = np.linalg.eigh(scatter / np.outer(size, size))
         kept = values > _TINY * max(float(values[-1]), 0.0)
-        return (vectors[:, kept] * np.sqrt(values[kept])).T[::-1]
+        return (vectors[:, kept] * np.sqrt(values[kept])).T[::-1] * size
+
+
+def sizes(scatter: np.ndarray) -> np.ndarray:
+    """Return the root of each coordinate's own scatter, 1 where it does not vary: what it can be divided by."""
+    size = np.sqrt(np.diag(scatter))
+    return np.where(size > 0, size, 1.0)
 
 
 def moments_of(X: Any, rows: np.ndarray) -> Moments:

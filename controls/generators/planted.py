@@ -17,7 +17,7 @@ from controls.core.rng import stream
 from controls.core.validate import one_of, real_number
 from controls.generators.activation_properties import MeanAndCovariance
 from controls.generators.activations import ActivationControl, of_activations
-from controls.generators.moments import Moments, chunks, moments_of
+from controls.generators.moments import Moments, chunks, moments_of, sizes
 
 _TINY = 1e-9  # of the largest eigenvalue: below it there is no variance
 
@@ -159,7 +159,7 @@ class PlantDictionary(ActivationControl):
                 f"PlantDictionary needs a code that spans the activations' {wanted} dimensions, but {self.latents!r} "
                 f"spans {rank}; set noise= to the share of variance that the code does not explain."
             )
-        size = _size(target.scatter)
+        size = sizes(target.scatter)
         return _white(own.scatter) @ _root(target.scatter / np.outer(size, size)) * size
 
 
@@ -209,7 +209,7 @@ def _with_noise(
     made: np.ndarray, target: Moments, share: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return activations of which a share of the variance is noise, with mean and covariance as asked for."""
-    size = _size(target.scatter)
+    size = sizes(target.scatter)
     centred = np.sqrt(1 - share) * (made - target.mean) / size
     noise = rng.standard_normal(made.shape)
     both = np.hstack([centred, np.ones((len(made), 1))])
@@ -219,19 +219,13 @@ def _with_noise(
     return target.mean + centred * size + noise, noise
 
 
-def _size(scatter: np.ndarray) -> np.ndarray:
-    """Return the size of each coordinate, 1 where it does not vary: what it is divided by, so that none is lost."""
-    size = np.sqrt(np.diag(scatter))
-    return np.where(size > 0, size, 1.0)
-
-
 def _rank(moments: Moments) -> int:
     """Return in how many dimensions rows vary, beyond the rounding of their mean."""
     varies = np.diag(moments.scatter) > _TINY**2 * moments.count * moments.mean**2
     if not varies.any():
         return 0
     scatter = moments.scatter[np.ix_(varies, varies)]
-    size = _size(scatter)
+    size = sizes(scatter)
     return int((np.linalg.eigvalsh(scatter / np.outer(size, size)) > _TINY * len(size)).sum())
 
 

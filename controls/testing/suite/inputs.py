@@ -1,4 +1,4 @@
-"""Controls on inputs in texts whose order of dependence is known: the right rung, and the one below it that is fooled."""
+"""Controls on inputs in texts of known order: what a rung keeps cannot be found beyond it, and the one below is fooled."""
 
 from __future__ import annotations
 
