@@ -1,4 +1,4 @@
-"""Controls on inputs in texts of known order: what a rung keeps cannot be found beyond it, and the one below is fooled."""
+"""Controls on inputs in texts of known order: the right rung finds nothing, and the one below it is fooled."""
 
 from __future__ import annotations
 
