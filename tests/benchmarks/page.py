@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from problems import TOL, UNCORRELATED
 from timing import cores
+from tokens import Shuffled
+from tokens import table as tokens_table
 from weights import Drawn
 from weights import table as weights_table
 from workers import DRAWS, Way
@@ -81,6 +83,7 @@ class Page:
     memories: list[Memory] = field(default_factory=list)
     ways: list[Way] = field(default_factory=list)
     weights: list[Drawn] = field(default_factory=list)
+    shuffles: list[Shuffled] = field(default_factory=list)
 
     def text(self) -> str:
         """Return the page."""
@@ -113,6 +116,12 @@ class Page:
                 "out and the check of every spectrum included. Beside it `torch.nn.init.orthogonal_` on these shapes."
             )
             parts += ["## Weights", words, weights_table(self.weights)]
+        if self.shuffles:
+            words = (
+                "Draws of `ShuffleTokens(keep=k)` without the model: all documents, once the text is sorted and the code "
+                "is compiled. numpy's `permuted` shuffles the same documents, which keeps single tokens only."
+            )
+            parts += ["## Shuffled tokens", words, tokens_table(self.shuffles)]
         return "\n\n".join(parts) + "\n"
 
 

@@ -18,6 +18,7 @@ from statistics import median
 from page import Growth, Memory, Page, Speed
 from problems import KINDS, UNCORRELATED, made_like, make_problem
 from timing import FOLDS, largest_gradient, line, ours, peer, product_rate, seconds, useful_work
+from tokens import shuffles
 from weights import of_minilm
 from workers import ways
 
@@ -94,6 +95,8 @@ def the_rest(page: Page, repeats: int) -> Iterator[str]:
     yield "threads and workers"
     page.weights.extend(of_minilm(min(repeats, 5)))
     yield "weights"
+    page.shuffles.extend(shuffles(repeats))
+    yield "tokens"
 
 
 def everything(page: Page, kinds: Sequence[str], given: argparse.Namespace) -> Iterator[str]:
