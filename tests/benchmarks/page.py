@@ -118,7 +118,7 @@ class Page:
             parts += ["## Weights", words, weights_table(self.weights)]
         if self.shuffles:
             words = (
-                "Draws of `ShuffleTokens(keep=k)` without the model: all documents, once the text is sorted and the code "
+                "Draws of `ShuffleTokens(keep=k)` without the model: all documents, once the text is sorted and code "
                 "is compiled. numpy's `permuted` shuffles the same documents, which keeps single tokens only."
             )
             parts += ["## Shuffled tokens", words, tokens_table(self.shuffles)]
