@@ -41,14 +41,23 @@ if TYPE_CHECKING:
     from controls.experiment import measure as measure
     from controls.experiment import plan as plan
     from controls.experiment import sweep as sweep
+    from controls.firing import cofiring as cofiring
+    from controls.generators.activations import RotateActivations as RotateActivations
+    from controls.generators.activations import ShuffleCoordinates as ShuffleCoordinates
     from controls.generators.attachment import AttachmentTask as AttachmentTask
     from controls.generators.bursts import RateMatchedLabels as RateMatchedLabels
     from controls.generators.cascade import Cascade as Cascade
+    from controls.generators.cells import ClusterTask as ClusterTask
+    from controls.generators.covariances import MatchCovariances as MatchCovariances
+    from controls.generators.gaussian import GaussianActivations as GaussianActivations
+    from controls.generators.gaussian import MatchNorms as MatchNorms
     from controls.generators.inputs import InputBaseline as InputBaseline
     from controls.generators.interactions import InteractionLabels as InteractionLabels
     from controls.generators.labels import FlipSigns as FlipSigns
     from controls.generators.labels import ShuffleLabels as ShuffleLabels
     from controls.generators.permute import PermuteWeights as PermuteWeights
+    from controls.generators.phases import RandomizePhases as RandomizePhases
+    from controls.generators.planted import PlantDictionary as PlantDictionary
     from controls.generators.random_embeddings import RandomEmbeddings as RandomEmbeddings
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
@@ -62,6 +71,7 @@ if TYPE_CHECKING:
     from controls.kept import load as load
     from controls.model_comparison import compare_models as compare_models
     from controls.models.from_model import from_model as from_model
+    from controls.simplicity import random_functions as random_functions
     from controls.testing.own_pipeline.run import calibrate as calibrate
     from controls.wrap.estimator import Controlled as Controlled
     from controls.wrap.function import controlled as controlled
@@ -72,6 +82,7 @@ _HOME = {
     "metrics": "",
     "probes": "",
     "testing": "",
+    "cofiring": "firing",
     "compose": "core.compose",
     "Control": "core.control",
     "IndexControl": "core.control",
@@ -103,9 +114,17 @@ _HOME = {
     "load": "kept",
     "measure": "experiment",
     "plan": "experiment",
+    "random_functions": "simplicity",
     "sweep": "experiment",
     "AttachmentTask": "generators.attachment",
+    "ShuffleCoordinates": "generators.activations",
+    "RotateActivations": "generators.activations",
+    "RandomizePhases": "generators.phases",
+    "MatchCovariances": "generators.covariances",
+    "MatchNorms": "generators.gaussian",
+    "GaussianActivations": "generators.gaussian",
     "Cascade": "generators.cascade",
+    "ClusterTask": "generators.cells",
     "ControlTask": "generators.random_labels",
     "FlipSigns": "generators.labels",
     "InputBaseline": "generators.inputs",
@@ -113,6 +132,7 @@ _HOME = {
     "MatchActivations": "generators.rescale",
     "MatchSpectrum": "generators.spectrum",
     "PermuteWeights": "generators.permute",
+    "PlantDictionary": "generators.planted",
     "RateMatchedLabels": "generators.bursts",
     "Reinitialize": "generators.weights",
     "ResampleLabels": "generators.random_labels",

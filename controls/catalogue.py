@@ -24,6 +24,7 @@ _EXAMPLES = {
     "whole": "document",
     "given": "position",
     "site": "layer 0",
+    "latents": "latents",
     "after": Reinitialize(),
     "control": Reinitialize(),
 }  # for parameters without a default

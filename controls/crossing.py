@@ -14,6 +14,7 @@ from controls.core.problem import Problem
 from controls.core.study import Study
 from controls.core.trainer import BatchTrainer, Trainer
 from controls.kept import remember, site_title
+from controls.probes.from_sklearn import EstimatorTrainer, fixed_seed
 from controls.runner.draws import draw_stream
 from controls.runner.execute import Means, Progress, Run, run_plan
 from controls.runner.prepare import Prepared, prepare
@@ -95,10 +96,15 @@ def _reseeded(prepared: Prepared, number: int) -> Prepared:
 
 
 def check_seeds(trainer: Trainer, seeds: int) -> None:
-    """Refuse several seeds of a trainer that uses no random numbers."""
+    """Refuse several seeds of a trainer that uses no random numbers, or always the same ones."""
     if seeds > 1 and isinstance(trainer, BatchTrainer):
         raise InputError(
             f"trainer_seeds must be 1 for {type(trainer).__name__}, which uses no random numbers, got {seeds}."
+        )
+    if seeds > 1 and isinstance(trainer, EstimatorTrainer) and (name := fixed_seed(trainer.estimator)):
+        raise InputError(
+            f"trainer_seeds must be 1 for an estimator whose {name} is fixed, since all its seeds are alike, got "
+            f"{seeds}; leave {name} None."
         )
 
 

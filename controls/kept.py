@@ -48,8 +48,8 @@ def keep(record: Record, memory: Memory, name: str) -> Record:
     return record
 
 
-def load(path: Any, title: str | None = None) -> Result | Sweep:
-    """Return a result or sweep that was written by ``to_json`` or ``save``, or that a store holds.
+def load(path: Any, title: str | None = None) -> Any:
+    """Return what was found, from what ``to_json`` or ``save`` wrote or a store holds.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def stored(path: Any) -> dict[str, Result | Sweep]:
     """Return what a store's finished studies found, by title; the sites of a sweep are in its Sweep."""
     from controls import report
 
-    found = {title: report.from_json(text) for title, text in read_texts(path, RESULT).items()}
+    found: dict[str, Any] = {title: report.from_json(text) for title, text in read_texts(path, RESULT).items()}
     for title, text in read_texts(path, SWEEP).items():
         sweep = report.from_json(text)
         assert isinstance(sweep, Sweep)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -50,6 +50,12 @@ class ModelComparison:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the record as JSON, and write it where a path is given; null where a number is not defined."""
-        from controls.report import model_comparison
+        from controls import report
 
-        return model_comparison.to_json(self, path)
+        return report.as_json(self, path)
+
+    def plot(self) -> Any:
+        """Return a matplotlib Figure: a mark per model, and the difference of their means."""
+        from controls import report
+
+        return report.plot(self)

@@ -268,4 +268,10 @@ class DifferenceInDifferences:
         """Return the record as JSON, and write it where a path is given."""
         from controls import report
 
-        return report.difference_json(self, path)
+        return report.as_json(self, path)
+
+    def plot(self) -> Any:
+        """Return a matplotlib Figure: a mark per model, and the difference of their means."""
+        from controls import report
+
+        return report.plot(self)

@@ -26,7 +26,11 @@ def weight_figures(swap: Swap, targets: Sequence[Tensor]) -> dict[str, float]:
     changed, equal = swap.changed()
     for tensor in equal:
         values = tensor.parameter.detach().flatten()
-        if len(tensor.parameter) > _SURE and len(torch.unique(values[: 1 << 16])) > _SURE:
+        if (
+            not swap.is_settled(tensor)
+            and len(tensor.parameter) > _SURE
+            and len(torch.unique(values[: 1 << 16])) > _SURE
+        ):
             raise CannotControl(
                 f"the redraw of {tensor.name!r} gave back its trained values; a control must not leave them in place."
             )
@@ -66,7 +70,7 @@ def _refuse_twins(swap: Swap) -> int:
 
     by_shape = defaultdict(list)
     for tensor in swap.written:
-        if tensor.parameter.ndim >= 2 and tensor.parameter.numel() > _SURE:
+        if tensor.parameter.ndim >= 2 and tensor.parameter.numel() > _SURE and not swap.is_settled(tensor):
             by_shape[tuple(tensor.parameter.shape)].append(tensor)
     for shape, alike in by_shape.items():
         prints: dict[int, str] = {}

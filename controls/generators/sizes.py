@@ -128,33 +128,54 @@ def first_tensor(output: Any) -> torch.Tensor | None:
     return output if isinstance(output, torch.Tensor) and output.is_floating_point() else None
 
 
+def copied(value: Any) -> Any:
+    """Return arguments with copies of their tensors; what is neither tensor nor collection stays itself."""
+    if type(value) in (tuple, list):
+        return type(value)(copied(part) for part in value)
+    if type(value) is dict:
+        return {name: copied(part) for name, part in value.items()}
+    return value.clone() if hasattr(value, "untyped_storage") else value
+
+
 def rescale(
     swap: Swap, calibration: Calibration, wanted: Mapping[str, Size], match: str, targets: Sequence[Tensor]
 ) -> None:
-    """Rescale what writes each layer, in one pass of the batch: later layers see what the rescaled ones give."""
+    """Rescale what writes each layer, in one pass of the batch: later layers see what the rescaled ones give.
+
+    Layers are tried again on copies of what they were given, which they may write to.
+    """
     by_name = {name: tensor for tensor in targets for name in tensor.names}
     busy: set[str] = set()  # layers that are done, or inside one that is being solved for
+    given: dict[str, Any] = {}
 
-    def solve(path: str, module: Any, arguments: Any, named: Any, output: Any) -> Any:
+    def keep(path: str, arguments: Any, named: Any) -> None:
+        if path not in busy:
+            given[path] = copied((arguments, named))
+
+    def solve(path: str, module: Any, output: Any) -> Any:
         if path in busy:
             return None
+        kept = given.pop(path)
         busy.add(path)
         held = set(busy)
         busy.update(wanted)  # those inside are left alone while this one is tried
         try:
-            again = lambda: module.forward(*arguments, **named)  # noqa: E731
+
+            def again() -> Any:
+                arguments, named = copied(kept)
+                return module.forward(*arguments, **named)
+
             return _Solver(swap, calibration, wanted[path], by_name).solve(again, output, match)
         finally:
             busy.clear()
             busy.update(held)
 
-    handles = [
-        calibration.model.get_submodule(path).register_forward_hook(
-            lambda module, arguments, named, output, path=path: solve(path, module, arguments, named, output),
-            with_kwargs=True,
-        )
-        for path in wanted
-    ]
+    handles: list[Any] = []
+    for path in wanted:
+        module = calibration.model.get_submodule(path)
+        before = lambda _, arguments, named, path=path: keep(path, arguments, named)  # noqa: E731
+        handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+        handles.append(module.register_forward_hook(lambda module, _, output, path=path: solve(path, module, output)))
     try:
         calibration.read()
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from controls.core.errors import CannotControl
@@ -11,32 +11,40 @@ from controls.core.problem import Source
 if TYPE_CHECKING:
     import torch
 
+    from controls.models.swap import Swap
+    from controls.models.tensors import Tensor
+
 TOLERANCE = 1e-4  # of the sums of squares and of fourth powers of singular values; float32 keeps about 2e-6
 
 
 @final
 class Spectra:
-    """The spectra of one draw: kept with the source, and the worst error so far.
+    """The spectra of one draw: those of trained weights kept with the source, and the worst error so far.
 
     Parameters
     ----------
     source : Source
         Of the trained model.
+    swap : Swap
+        The model that is written to, where another control may have been before.
     precision : str
         "float64" where matrices are drawn in it, whatever their type.
     """
 
-    def __init__(self, source: Source, precision: str) -> None:
-        self._source, self._double = source, precision == "float64"
+    def __init__(self, source: Source, swap: Swap, precision: str) -> None:
+        self._source, self._swap, self._double = source, swap, precision == "float64"
         self.worst = 0.0
 
     def wide(self, values: torch.Tensor) -> torch.Tensor:
         """Return values in the precision in which they are drawn."""
         return values.double() if self._double else values
 
-    def kept(self, key: Hashable, build: Callable[[], Any]) -> Any:
-        """Return what is computed once per matrix."""
-        return self._source.memo(key, build)
+    def kept(self, key: Hashable, tensors: Sequence[Tensor], build: Callable[[], Any]) -> Any:
+        """Return what is computed once of trained tensors; of redrawn ones, which do not come back, each time."""
+        if not all(map(self._swap.is_trained, tensors)):
+            return build()
+        prints = tuple((tensor.name, self._swap.print_of(tensor)) for tensor in tensors)
+        return self._source.memo(("spectrum", key, prints), build)
 
     def matched(self, lengths: torch.Tensor, n: int, m: int, generator: torch.Generator) -> torch.Tensor:
         """Return an (n, m) matrix with these singular values and uniform singular vectors, checked."""
@@ -46,13 +54,12 @@ class Spectra:
         self.check(drawn, sums_of(lengths))
         return drawn
 
-    def turned(
-        self, matrix: torch.Tensor, side: str, generator: torch.Generator, key: tuple[Hashable, ...]
-    ) -> torch.Tensor:
+    def turned(self, matrix: torch.Tensor, side: str, generator: torch.Generator, tensor: Tensor) -> torch.Tensor:
         """Return Q W ("left"), W Qᵀ ("right") or Q W Qᵀ ("eigen") with uniform Q, checked."""
         from controls.generators.haar import draw_reflections, rotated
 
-        sums = self.kept(("sums", side, *key), lambda: (moments_of(matrix), _traces(matrix) if side == "eigen" else ()))
+        key = "sums", side, matrix.dtype
+        sums = self.kept(key, [tensor], lambda: (moments_of(matrix), _traces(matrix) if side == "eigen" else ()))
         if side == "left":
             drawn = _turned_rows(matrix, generator)
         elif side == "right":

@@ -80,11 +80,11 @@ class MatchSpectrum(WeightControl):
     values, and its norm stays; the others make up for it, so that every product has its own. Biases of
     queries and keys, and rotary positions, are no part of a product.
 
-    Singular values are computed once per matrix. Each draw is checked, before it is cast to the type of the weights:
-    the sums of squares and of fourth powers of singular values agree with those kept, to 1e-4 of them (and for "eigen"
-    the traces of W and W²); in float32 singular values agree to about 2e-6 of the largest. Cost of a draw: about
-    1.2 times that of ``torch.nn.init.orthogonal_`` on the same matrices, O(n m min(n, m)), and the check as much as a
-    product of the matrix with itself; then one forward pass.
+    Singular values are computed once per trained matrix. Each draw is checked, before it is cast to the type of the
+    weights: the sums of squares and of fourth powers of singular values agree with those kept, to 1e-4 of them (and for
+    "eigen" the traces of W and W²); in float32 singular values agree to about 2e-6 of the largest. Cost of a draw:
+    about 1.2 times that of ``torch.nn.init.orthogonal_`` on the same matrices, O(n m min(n, m)), and the check as much
+    as a product of the matrix with itself; then one forward pass.
 
     References
     ----------
@@ -144,7 +144,7 @@ class MatchSpectrum(WeightControl):
 
     def redraw(self, swap: Swap, targets: Sequence[Tensor], source: Source, seed: int) -> dict[str, float]:
         """Write matrices with the same spectra, and permuted rows and entries elsewhere."""
-        spectra = Spectra(source, self.precision)
+        spectra = Spectra(source, swap, self.precision)
         of_heads: list[Tensor] = []
         if self.mode in ("per_head", "circuit"):
             redraw = redraw_heads if self.mode == "per_head" else redraw_circuits
@@ -154,20 +154,19 @@ class MatchSpectrum(WeightControl):
         def law(tensor: Tensor, generator: torch.Generator) -> torch.Tensor:
             if not tensor.is_matrix:
                 return permuted_rows(tensor.parameter.detach(), generator)
-            return self._drawn(tensor, swap.print_of(tensor), spectra, generator)
+            return self._drawn(tensor, spectra, generator)
 
         redraw_tensors(swap, [tensor for tensor in targets if tensor not in of_heads], law, seed)
         return {"largest error of a spectrum": spectra.worst}
 
-    def _drawn(self, tensor: Tensor, fingerprint: int, spectra: Spectra, generator: torch.Generator) -> torch.Tensor:
+    def _drawn(self, tensor: Tensor, spectra: Spectra, generator: torch.Generator) -> torch.Tensor:
         """Return a matrix with the trained one's spectrum, and what else the mode keeps."""
         matrix = as_matrix(tensor, spectra.wide(as_wide(tensor.parameter)))
-        key = ("spectrum", fingerprint, tuple(matrix.shape), matrix.dtype)
         square = matrix.shape[0] == matrix.shape[1]
         if self.mode in ("left", "right") or (self.mode == "eigen" and square):
-            drawn = spectra.turned(matrix, self.mode, generator, key)
+            drawn = spectra.turned(matrix, self.mode, generator, tensor)
         else:
-            lengths = spectra.kept(key, lambda: spectrum(matrix))
+            lengths = spectra.kept(matrix.dtype, [tensor], lambda: spectrum(matrix))
             drawn = spectra.matched(lengths, matrix.shape[0], matrix.shape[1], generator)
         return as_tensor(tensor, drawn)
 

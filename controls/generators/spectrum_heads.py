@@ -29,8 +29,8 @@ def redraw_heads(
     values = {part.tensor: spectra.wide(as_wide(part.tensor.parameter)).clone() for part in parts}
     for part in parts:
         heads = part.split(values[part.tensor])
-        key = ("heads", swap.print_of(part.tensor), part.role, heads.dtype)
-        lengths = spectra.kept(key, lambda heads=heads: spectrum(heads))
+        key = "heads", part.role, heads.shape, heads.dtype
+        lengths = spectra.kept(key, [part.tensor], lambda heads=heads: spectrum(heads))
         generator = generator_for(part.tensor, seed, part.role)
         n, m = heads.shape[1:]
         part.join(values[part.tensor], torch.stack([spectra.matched(each, n, m, generator) for each in lengths]))
@@ -46,9 +46,8 @@ def redraw_circuits(
     values = {tensor: spectra.wide(as_wide(tensor.parameter)).clone() for tensor in tensors}
     for parts in products:
         heads = [part.split(values[part.tensor]) for part in parts]
-        prints = tuple(swap.print_of(part.tensor) for part in parts)
-        key = ("circuit", attention.path, parts[0].role, *prints, heads[0].dtype)
-        lengths = spectra.kept(key, lambda heads=heads: spectrum(core_of(*heads)))
+        key = "circuit", parts[0].role, *(each.shape for each in heads), heads[0].dtype
+        lengths = spectra.kept(key, [part.tensor for part in parts], lambda heads=heads: spectrum(core_of(*heads)))
         drawn = _factors(lengths, heads[0], heads[1], generator_for(parts[0].tensor, seed, parts[0].role, "circuit"))
         for core, kept in zip(core_of(*drawn), lengths, strict=True):
             spectra.check(core, sums_of(kept))

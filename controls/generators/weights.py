@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final, get_args
@@ -12,9 +13,11 @@ from controls.core.problem import Problem, Source
 from controls.core.validate import one_of, real_number
 from controls.generators.checkpoints import Checkpoint, as_checkpoint
 from controls.generators.redrawn import WeightControl, as_wide, redraw_tensors
+from controls.models.names import FIRST_MOMENTS, MOMENTS
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from controls.models.swap import Swap
     from controls.models.tensors import Tensor
@@ -75,7 +78,8 @@ class Reinitialize(WeightControl):
     Initialisers run on copies without values, with random numbers of their own, so that no flag of a loaded
     model ("already initialised") and no global seed decides; whatever they leave unset is drawn by moments.
     Of drawn tensors the mean and the standard deviation are checked against their law, to 6 standard errors.
-    Cost of a draw: O(parameters), then one forward pass. Files of checkpoints are read at each draw.
+    Cost of a draw: O(parameters), then one forward pass; memory: one module's
+    parameters in float32. Files of checkpoints are read at each draw.
 
     References
     ----------
@@ -160,17 +164,21 @@ class Reinitialize(WeightControl):
             return {"tensors of the checkpoint": float(len(targets))}
         if self.scheme == "normal":
             return _drawn_by(swap, targets, self._moments, seed)
-        known = {}
+        known: set[Tensor] = set()
         if self.scheme == "module":
-            from controls.models.initialise import initialised
+            from controls.models.initialise import always_the_same, initialised
 
-            known = initialised(swap.model, targets, seed)
-            for tensor, values in known.items():
+            for tensor, values in initialised(swap.model, targets, seed):
                 swap.write(tensor, values)
+                known.add(tensor)
+            doubted = _in_doubt(swap, [tensor for tensor in targets if tensor in known])
+            swap.settle(always_the_same(swap.model, doubted) if doubted else ())
         left = [tensor for tensor in targets if tensor not in known]
+        first = {FIRST_MOMENTS: _place(swap.model, left[0])} if left and self.scheme == "module" else {}
         return {
             "tensors by their module's initialiser": float(len(known)),
-            "tensors by their moments": float(len(left)),
+            MOMENTS: float(len(left)),
+            **first,
             **_drawn_by(swap, left, own_moments, seed),
         }
 
@@ -179,6 +187,18 @@ class Reinitialize(WeightControl):
         if "biases" in tensor.kinds or tensor.attribute.endswith("bias"):
             return 0.0, 0.0
         return (1.0, 0.0) if "norms" in tensor.kinds else (0.0, self.std)
+
+
+def _in_doubt(swap: Swap, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors that hold what another one does, or what they were trained to."""
+    held = [(tuple(tensor.parameter.shape), swap.print_of(tensor)) for tensor in tensors]
+    counts = Counter(held)
+    return [t for t, each in zip(tensors, held, strict=True) if counts[each] > 1 or swap.is_trained(t)]
+
+
+def _place(model: nn.Module, tensor: Tensor) -> float:
+    """Return the place of a tensor among the parameters of a model, from 0."""
+    return float([name for name, _ in model.named_parameters()].index(tensor.name))
 
 
 def own_moments(tensor: Tensor) -> tuple[float, float]:

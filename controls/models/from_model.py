@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from controls.core.errors import InputError, InputTypeError
+from controls.core.key import NoContent, content_key
 from controls.core.problem import Problem, Source
 from controls.core.validate import as_numpy, whole_number
 from controls.models.capture import find_modules
@@ -111,6 +112,8 @@ def from_model(
     check_mode(module, train_mode)
     given = as_inputs(inputs, tokenizer, truncation=truncation)
     kept = None if cache is None else str(cache)
+    if kept is not None and callable(pooling):
+        _check_has_content(pooling)
     how = Extraction(paths, layers is None, pooling, batch_size, train_mode, kept)  # type: ignore[arg-type]
     try:
         arrays, rows = _extracted(how, module, given)
@@ -140,6 +143,17 @@ def _out_of_range(model: Any, inputs: ModelInputs) -> InputError | None:
         f"inputs must have token ids from 0 to {size - 1}, the size of the model's embedding, got {int(ids.max())}; "
         f"the first such sequence is {beyond}. Use the model's own tokenizer."
     )
+
+
+def _check_has_content(pooling: Any) -> None:
+    """Refuse a function that files cannot be named by."""
+    try:
+        content_key(pooling)
+    except NoContent:
+        raise InputError(
+            "pooling must be a function of its own name at the top of a module where there is a cache=, since files go "
+            f"by its code, got {pooling!r}; give it a name there, or leave cache= out."
+        ) from None
 
 
 def _extracted(how: Extraction, model: Any, inputs: ModelInputs) -> tuple[Mapping[str, np.ndarray], Rows]:

@@ -7,6 +7,8 @@ from typing import Any
 from controls.core.errors import InputTypeError
 
 AS_READ = "fingerprints of weights, as they were when they were read"  # where a source remembers them
+MOMENTS = "tensors by their moments"  # figures of a draw's proof
+FIRST_MOMENTS = "place of the first of those that have no initialiser"
 KINDS = ("embeddings", "unembedding", "norms", "biases")
 
 

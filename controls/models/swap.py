@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import RLock
 from types import TracebackType
@@ -70,6 +71,7 @@ class Swap:
         self.tensors = tensors_of(model)
         self._places: dict[str, _Place | torch.Tensor] = {}  # where the bytes of a tensor wait, or the tensor itself
         self._before: dict[str, int] = {}
+        self._settled: set[str] = set()
         self._file: Any = None
         self._lock = lock_of(model)
 
@@ -103,6 +105,14 @@ class Swap:
         """The tensors that were written to, in the order of the model."""
         return tuple(tensor for tensor in self.tensors if tensor.name in self._places)
 
+    def settle(self, tensors: Iterable[Tensor]) -> None:
+        """Say of tensors just written that what they hold is no draw: their law has this one value."""
+        self._settled |= {tensor.name for tensor in tensors}
+
+    def is_settled(self, tensor: Tensor) -> bool:
+        """Whether the law by which a tensor was last written has one value."""
+        return tensor.name in self._settled
+
     def write(self, tensor: Tensor, values: torch.Tensor) -> None:
         """Put values into a tensor of the model, cast to its type; refuse what is not finite or of another shape."""
         parameter = tensor.parameter
@@ -123,10 +133,15 @@ class Swap:
                 )
             self._places[tensor.name] = self._kept(parameter)
         parameter.data.copy_(cast)
+        self._settled.discard(tensor.name)
 
     def print_of(self, tensor: Tensor) -> int:
         """Return the fingerprint of a tensor as it is now."""
         return fingerprint(tensor.parameter) if tensor.name in self._places else self._before[tensor.name]
+
+    def is_trained(self, tensor: Tensor) -> bool:
+        """Whether a tensor still holds the trained weights."""
+        return tensor.name not in self._places or fingerprint(tensor.parameter) == self._before[tensor.name]
 
     def changed(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Return which of the tensors written to now differ from the trained ones, and which do not."""

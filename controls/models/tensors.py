@@ -9,10 +9,16 @@ from typing import Any, final
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from controls.core.errors import InputError, InputTypeError, unknown_name
 from controls.models.names import KINDS
 
+_REMEDIES = {  # by the ending of the parameter that hooks make another tensor from
+    "g": "torch.nn.utils.remove_weight_norm",
+    "v": "torch.nn.utils.remove_weight_norm",
+    "orig": "torch.nn.utils.remove_spectral_norm",
+}
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 
@@ -196,10 +202,16 @@ def check_redrawable(tensors: Iterable[Tensor]) -> None:
             raise InputError(
                 f"parameters must be in memory, got {tensor.name!r} on the meta device; load the model's weights."
             )
-        if hasattr(tensor.module, "parametrizations") or "quantized" in owner.__module__:
+        if "quantized" in owner.__module__:
             raise InputError(
                 f"parameters must be plain tensors, but {tensor.name!r} is what a {owner.__name__} makes its weights "
-                "from (a parametrised or quantised module); remove that from the module, or exclude= it."
+                "from (a quantised module); use the model before quantisation, or exclude= it."
+            )
+        made, remedy = _made_from(tensor)
+        if made:
+            raise InputError(
+                f"parameters must be the weights themselves, but {made!r} is made from {tensor.name!r}, so that a "
+                f"redraw of that one is none of the weights; call {remedy} first, or exclude= it."
             )
         if parameter.dtype.is_complex or not parameter.dtype.is_floating_point or parameter.element_size() == 1:
             raise InputError(
@@ -208,6 +220,24 @@ def check_redrawable(tensors: Iterable[Tensor]) -> None:
             )
         if parameter.layout != torch.strided:
             raise InputError(f"parameters must be dense, got {tensor.name!r} of {parameter.layout}; exclude= it.")
+
+
+def _made_from(tensor: Tensor) -> tuple[str, str]:
+    """Return the tensor that is made from a parameter at each forward pass, and what undoes that; two blanks if none.
+
+    Hooks of ``weight_norm``, ``spectral_norm`` and pruning leave a plain tensor beside the parameters that make it.
+    """
+    path, attribute = tensor.path, tensor.attribute
+    if isinstance(tensor.module, ParametrizationList):
+        owner, _, name = path.rpartition("parametrizations.")
+        return f"{owner}{name}", f"torch.nn.utils.parametrize.remove_parametrizations(module, {name!r})"
+    name, _, role = attribute.rpartition("_")
+    if role not in _REMEDIES or not isinstance(vars(tensor.module).get(name), torch.Tensor):
+        return "", ""
+    remedy = _REMEDIES[role]
+    if f"{name}_mask" in tensor.module._buffers:
+        remedy = "torch.nn.utils.prune.remove"
+    return f"{path}.{name}".lstrip("."), f"{remedy}(module, {name!r})"
 
 
 def refuse_packed(model: nn.Module) -> None:

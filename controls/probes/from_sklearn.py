@@ -85,6 +85,15 @@ def fit_clone(estimator: Any, X: Any, y: Any, rng: np.random.Generator) -> Any:
     return call(f"{name_of(fresh)}.fit", fresh.fit, *((X,) if y is None else (X, y)))
 
 
+def fixed_seed(estimator: Any) -> str | None:
+    """Return the name of a parameter that fixes the estimator's random numbers; None where some are left free."""
+    given = estimator.get_params(deep=True)
+    seeds = {name: value for name, value in given.items() if name.split("__")[-1] == "random_state"}
+    free = any(value is None for value in seeds.values())
+    splitters = any(hasattr(v, "split") and getattr(v, "random_state", 0) is None for v in given.values())
+    return None if free or splitters else next(iter(sorted(seeds)), None)
+
+
 def _kind(estimator: Any) -> str | None:
     from sklearn.utils import get_tags
 

@@ -1,4 +1,4 @@
-"""Everything that shows a Result or a Sweep. Reports are functions of those records alone.
+"""Everything that shows a Result, a Sweep, or models compared. Reports are functions of those records alone.
 
 Each function imports what it needs when called, so that importing this package stays light.
 """
@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controls.core.model_comparison import ModelComparison
+from controls.core.result import DifferenceInDifferences
 from controls.report.annotations import as_annotations
 from controls.report.claims import Record, all_shown, checked, shown
-from controls.report.differences import components_frame, difference_frame, difference_json, difference_text
-from controls.report.escape import printable
+from controls.report.differences import components_frame, difference_frame, difference_text
+from controls.report.escape import printable, with_text
 from controls.report.junit import as_junit
 from controls.report.markdown import as_markdown
 from controls.report.parquet import as_parquet
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
     from rich.console import Console
+
+    from controls.report.schema import AnyRecord
 
 __all__ = [
     "as_annotations",
@@ -34,7 +38,6 @@ __all__ = [
     "as_text",
     "components_frame",
     "difference_frame",
-    "difference_json",
     "difference_text",
     "from_json",
     "plot",
@@ -146,12 +149,12 @@ def as_frame(record: Record) -> pd.DataFrame:
     return frame.frame(checked(record))
 
 
-def as_json(record: Record, path: str | Path | None = None) -> str:
+def as_json(record: AnyRecord, path: str | Path | None = None) -> str:
     """Return a record as versioned JSON, and write it to a file where a path is given.
 
     Parameters
     ----------
-    record : Result or Sweep
+    record : Result, Sweep, DifferenceInDifferences or ModelComparison
         What is written: every field, nothing else. NaN and infinities become null.
     path : str or Path, optional
         File to write, in one step; folders are made where needed.
@@ -168,13 +171,13 @@ def as_json(record: Record, path: str | Path | None = None) -> str:
     """
     from controls.report import files
 
-    text = files.to_json(checked(record))
+    text = files.to_json(record)
     if path is not None:
         files.write_text(Path(path), text)
     return text
 
 
-def from_json(text_or_path: str | Path) -> Record:
+def from_json(text_or_path: str | Path) -> AnyRecord:
     """Return the record that JSON text holds, or the file at a path, or ``result.json`` in a folder.
 
     Parameters
@@ -184,7 +187,7 @@ def from_json(text_or_path: str | Path) -> Record:
 
     Returns
     -------
-    Result or Sweep
+    Result, Sweep, DifferenceInDifferences or ModelComparison
         Equal to what was written, field by field, except that infinities come back as NaN.
 
     Raises
@@ -207,14 +210,17 @@ def from_json(text_or_path: str | Path) -> Record:
     return files.read_json(text_or_path)
 
 
-def plot(record: Record) -> Figure:
+def plot(record: AnyRecord) -> Figure:
     """Return a matplotlib Figure: observed score, draws, selectivity and its interval for each control.
 
-    For a Sweep: score and control mean over the sites, for each control. pyplot is not used and
-    no setting is changed, so nothing needs closing.
+    For a Sweep: score and control mean over the sites, for each control. For a DifferenceInDifferences or a
+    ModelComparison: a mark per model, and the difference with its interval. pyplot is not used and no setting is
+    changed, so nothing needs closing.
     """
-    from controls.report import plots
+    from controls.report import model_plots, plots
 
+    if isinstance(record, (DifferenceInDifferences, ModelComparison)):
+        return model_plots.figure(with_text(record, printable))
     return plots.figure(shown(record))
 
 

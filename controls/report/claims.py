@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 from controls.core.errors import InputError, InputTypeError
 from controls.core.result import Result, Sweep
@@ -46,7 +46,8 @@ def shown(record: Record) -> Record:
 
 def all_shown(records: Record | Sequence[Record]) -> list[Record]:
     """Return one or several records whose text can be shown."""
-    listed = [records] if isinstance(records, (Result, Sweep)) else list(records)
+    single = isinstance(records, (Result, Sweep)) or not isinstance(records, Iterable)
+    listed: list[Any] = [records] if single else list(records)
     if not listed:
         raise InputError("records must hold at least one Result or Sweep, got none.")
     return [shown(record) for record in listed]

@@ -1,12 +1,10 @@
-"""A difference in differences as text, as data frames and as JSON: functions of the record alone."""
+"""A difference in differences as text and as data frames: functions of the record alone."""
 
 from __future__ import annotations
 
 import io
-import json
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +15,6 @@ from controls.report.format import count, duration, interval, number, percent, p
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SCHEMA = "controls.difference_in_differences/1"
 
 
 def difference_text(record: DifferenceInDifferences, *, width: int = 110) -> str:
@@ -114,25 +110,3 @@ def components_frame(record: DifferenceInDifferences) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(_component_rows(record))
-
-
-def difference_json(record: DifferenceInDifferences, path: str | Path | None = None) -> str:
-    """Return the record as JSON, null where a number is not defined."""
-    content = asdict(record) | {"schema": SCHEMA, "components": _component_rows(record), "verdict": str(record.verdict)}
-    text = json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n"
-    if path is not None:
-        from controls.report.files import write_text
-
-        write_text(Path(path), text)
-    return text
-
-
-def plain(value: Any) -> Any:
-    """Return nested values as JSON has them: null where a number is not defined."""
-    if isinstance(value, dict):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(part) for part in value]
-    if isinstance(value, np.floating):
-        value = float(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value

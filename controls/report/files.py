@@ -14,22 +14,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from controls.core.errors import InputError, InputTypeError
-from controls.core.result import Result, Sweep
-from controls.report.schema import RESULT, SWEEP, ResultModel, SweepModel, to_model
+from controls.report.schema import KINDS, AnyRecord, to_model
 
+_OURS = tuple(schema.partition("/")[0] + "/" for schema in KINDS)
 _LONE = re.compile("[\ud800-\udfff]")  # half of a pair of surrogates
-_MODELS: dict[str, type[ResultModel] | type[SweepModel]] = {RESULT: ResultModel, SWEEP: SweepModel}
 
 
-def to_json(record: Result | Sweep) -> str:
+def to_json(record: AnyRecord) -> str:
     """Return a record as versioned JSON."""
-    schema = RESULT if isinstance(record, Result) else SWEEP
-    content = {"schema": schema, **to_model(record).model_dump(mode="json")}
+    schema, model = to_model(record)
+    content = {"schema": schema, **model.model_dump(mode="json")}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return _LONE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)  # UTF-8 has none of them
 
 
-def read_json(text_or_path: str | Path) -> Result | Sweep:
+def read_json(text_or_path: str | Path) -> AnyRecord:
     """Return the record that a JSON text, or the file at a path, holds."""
     text, origin = _text_of(text_or_path)
     try:
@@ -100,12 +99,12 @@ def _text_of(text_or_path: str | Path) -> tuple[str, str]:
         ) from error
 
 
-def _model_for(content: Any, origin: str) -> type[ResultModel] | type[SweepModel]:
+def _model_for(content: Any, origin: str) -> Any:
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema in _MODELS:
-        return _MODELS[schema]
-    known = " or ".join(map(repr, _MODELS))
-    if not isinstance(schema, str) or not schema.startswith(("controls.result/", "controls.sweep/")):
+    if isinstance(schema, str) and schema in KINDS:
+        return KINDS[schema][1]
+    known = " or ".join(map(repr, KINDS))
+    if not isinstance(schema, str) or not schema.startswith(_OURS):
         got = "none" if schema is None else repr(schema)
         raise InputError(f"{origin} is not a result of this library: its schema must be {known}, got {got}.")
     raise InputError(

@@ -1,24 +1,17 @@
-"""A comparison of two groups of models as text, as a data frame and as JSON: functions of the record alone."""
+"""A comparison of two groups of models as text and as a data frame: functions of the record alone."""
 
 from __future__ import annotations
 
 import io
-import json
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controls.core.model_comparison import ModelComparison
-from controls.report.differences import plain
 from controls.report.escape import no_commands, printable, with_text
-from controls.report.files import write_text
 from controls.report.format import count, decimals_for, interval, number, percent, probability
 from controls.report.words import sentence
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SCHEMA = "controls.model_comparison/1"
 
 
 def text(record: ModelComparison, *, width: int = 110) -> str:
@@ -79,12 +72,3 @@ def frame(record: ModelComparison) -> pd.DataFrame:
 
     pairs = [(name, float(value)) for name, values in record.values.items() for value in values]
     return pd.DataFrame(pairs, columns=["models", "value"])
-
-
-def to_json(record: ModelComparison, path: str | Path | None = None) -> str:
-    """Return the record as JSON, null where a number is not defined."""
-    content = plain({"schema": SCHEMA, **asdict(record), "verdict": str(record.verdict)})
-    written = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    if path is not None:
-        write_text(Path(path), written)
-    return written

@@ -23,7 +23,7 @@ from controls.report.palette import LIGHT, Palette
 MAX_DOTS = 250  # more draws than this are drawn as a histogram, which keeps files small
 _LONGEST = 40  # characters of a name in a figure; the tables have all of it
 _WIDTH = 5.6  # inches; narrow, so that a phone shrinks the text but little
-_SETTINGS: dict[Any, Any] = {
+SETTINGS: dict[Any, Any] = {
     "font.size": 8.5,
     "axes.linewidth": 0.6,
     "xtick.major.width": 0.6,
@@ -35,7 +35,7 @@ _OBSERVED, _DRAWS, _SELECTIVITY = 2.0, 1.0, 0.0  # heights of the three rows of 
 
 def figure(record: Result | Sweep, palette: Palette = LIGHT, *, key: bool = True) -> Figure:
     """Return the figure of a record; ``key`` adds the line that says how to read it."""
-    with style.context("default"), mpl.rc_context(_SETTINGS), any_glyph():
+    with style.context("default"), mpl.rc_context(SETTINGS), any_glyph():
         drawn = _result(record, palette) if isinstance(record, Result) else _sweep(record, palette)
         drawn.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr]
         if key:

@@ -11,10 +11,26 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
-from controls.core.result import ClaimVerdict, Comparison, Estimate, Provenance, Result, Sweep, Verdict
+from controls.core.errors import InputError, InputTypeError
+from controls.core.model_comparison import ModelComparison
+from controls.core.result import (
+    ClaimVerdict,
+    Comparison,
+    Component,
+    DifferenceInDifferences,
+    Estimate,
+    Provenance,
+    Result,
+    Sweep,
+    Verdict,
+)
 
 RESULT = "controls.result/1"
 SWEEP = "controls.sweep/1"
+DIFFERENCE = "controls.difference_in_differences/1"
+MODELS = "controls.model_comparison/1"
+
+AnyRecord = Result | Sweep | DifferenceInDifferences | ModelComparison
 
 Number = Annotated[
     float,
@@ -145,10 +161,100 @@ class SweepModel(_Model):
         return Sweep(**self._values())
 
 
-def to_model(record: Result | Sweep) -> ResultModel | SweepModel:
-    """Return the model of a record."""
-    kind = ResultModel if isinstance(record, Result) else SweepModel
-    return kind.model_validate(_plain(record))
+class ComponentModel(_Model):
+    """A Component in a file."""
+
+    factor: str
+    levels: int
+    variance: Number
+    df: Number
+    below_zero: bool = False
+
+    def record(self) -> Component:
+        """Return the record."""
+        return Component(**self._values())
+
+
+class DifferenceModel(_Model):
+    """A DifferenceInDifferences in a file."""
+
+    title: str
+    metric: str
+    estimate: EstimateModel
+    bounds: tuple[Number, Number]
+    trained: list[Number]
+    redrawn: list[Number]
+    trained_scores: tuple[Number, Number]
+    redrawn_scores: tuple[Number, Number]
+    p_value: Number
+    p_lower: Number
+    p_floor: Number
+    inference: Literal["exact", "ensemble"]
+    verdict: Verdict
+    reason: str
+    components: tuple[ComponentModel, ...]
+    labels: str
+    against: str
+    null: str
+    licenses: str
+    notes: tuple[str, ...]
+    proofs: tuple[dict[str, Number], ...]
+    alpha: float
+    smallest_effect: float
+    draws: int
+    n: int
+    n_units: int
+    unit: str
+    seed: int
+    seconds: Number
+
+    def record(self) -> DifferenceInDifferences:
+        """Return the record."""
+        trained, redrawn = np.array(self.trained, dtype=np.float64), np.array(self.redrawn, dtype=np.float64)
+        return DifferenceInDifferences(**{**self._values(), "trained": trained, "redrawn": redrawn})
+
+
+class ModelComparisonModel(_Model):
+    """A ModelComparison in a file."""
+
+    of: str
+    names: tuple[str, str]
+    values: dict[str, list[Number]]
+    estimate: EstimateModel
+    bounds: tuple[Number, Number]
+    p_value: Number
+    p_lower: Number
+    p_floor: Number
+    p_interval: tuple[Number, Number] | None
+    relabelings: int
+    verdict: Verdict
+    reason: str
+    alpha: float
+    smallest_effect: float
+
+    def record(self) -> ModelComparison:
+        """Return the record."""
+        if set(self.values) != set(self.names):
+            raise InputError(f"values must be of the models named {self.names}, got those of {tuple(self.values)}.")
+        values = {name: np.array(self.values[name], dtype=np.float64) for name in self.names}
+        return ModelComparison(**{**self._values(), "values": values})
+
+
+KINDS: dict[str, tuple[type[AnyRecord], type[_Model]]] = {
+    RESULT: (Result, ResultModel),
+    SWEEP: (Sweep, SweepModel),
+    DIFFERENCE: (DifferenceInDifferences, DifferenceModel),
+    MODELS: (ModelComparison, ModelComparisonModel),
+}
+"""What each schema holds, and the model of it in a file."""
+
+
+def to_model(record: AnyRecord) -> tuple[str, BaseModel]:
+    """Return the schema and the model of a record."""
+    for schema, (kind, model) in KINDS.items():
+        if isinstance(record, kind):
+            return schema, model.model_validate(_plain(record))
+    raise InputTypeError(f"record must be what this library found, got {type(record).__name__}.")
 
 
 def _plain(value: Any) -> Any:

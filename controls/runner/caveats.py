@@ -8,7 +8,9 @@ import numpy as np
 
 from controls.core.control import Control
 from controls.core.exactness import LEVEL, fold_trace
+from controls.core.problem import Problem
 from controls.core.rng import stream
+from controls.models.names import FIRST_MOMENTS, MOMENTS
 from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
 from controls.runner.folds import FixedFolds, OnlineFolds, UnitFolds
@@ -18,6 +20,10 @@ _FEW_MODELS = 5  # draws of a model below which lying among them says little
 WITHDRAWN = (
     "The score is more than labels rearranged in this way give; since the labels observed differ from rearranged ones "
     "in more than the null says (see the caveats), not that the activations carry information about the labels."
+)
+WITHDRAWN_ELSEWHERE = (
+    "The score is more than these draws give; since what was observed may differ from them for the reasons named in "
+    "the caveats, not that it does so for what the control destroys."
 )
 
 
@@ -30,18 +36,24 @@ class Caveats:
 
     def licence(self, control: Control) -> str:
         """Return what surviving the control licenses one to say here."""
-        return WITHDRAWN if self.withdrawn else control.licenses
+        if not self.withdrawn:
+            return control.licenses
+        return WITHDRAWN if control.level == "labels" else WITHDRAWN_ELSEWHERE
 
 
 def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn, *, score: float) -> Caveats:
     """Return the caveats of a control's draws, some of which may have failed, or have no score."""
     problem = evaluator.problem
-    found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
-        ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
-    )
-    words = () if control.inference == "paired" else _of_scores(drawn)
+    if control.level == "activations":
+        found = control.caveats(problem, stream(seed, "caveats"))
+    else:
+        found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
+            ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
+        )
+    words = () if control.inference == "paired" else (*_of_scores(drawn), *_of_ties(control, evaluator, drawn, score))
     saturated = saturation_caveats(control, evaluator, seed)
-    return Caveats((*found, *saturated, *words, *_of_proofs(score, drawn), *_of_orders(drawn)), bool(found))
+    of_proofs = (*_of_moments(problem, drawn), *_of_proofs(score, drawn), *_of_orders(drawn))
+    return Caveats((*found, *saturated, *words, *of_proofs), bool(found))
 
 
 def _of_scores(drawn: Drawn) -> tuple[str, ...]:
@@ -61,6 +73,34 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
             "mean and interval are those of the others"
         )
     return tuple(words)
+
+
+def _of_ties(control: Control, evaluator: Evaluator, drawn: Drawn, score: float) -> tuple[str, ...]:
+    """Return that draws make no difference to this trainer, where none does."""
+    if control.level != "activations" or not np.abs(drawn.scores - score).max() <= evaluator.tolerance:
+        return ()
+    return (
+        "every draw scores what the problem scores: this trainer does not see what the control destroys, or the score "
+        "has no room; the control says nothing here",
+    )
+
+
+def _of_moments(problem: Problem, drawn: Drawn) -> tuple[str, ...]:
+    """Return which parameters an initialiser was asked for and none had; they keep two numbers of the trained ones."""
+    proof = max(drawn.proofs, key=lambda proof: proof.get(FIRST_MOMENTS, -1.0) >= 0, default={})
+    if FIRST_MOMENTS not in proof or problem.source is None:
+        return ()
+    names = [name for name, _ in problem.source.model.named_parameters()]
+    count, first = int(proof[MOMENTS]), names[int(proof[FIRST_MOMENTS])]
+    which = (
+        f"1 tensor has no initialiser ({first!r}) and was"
+        if count == 1
+        else (f"{count} tensors have no initialiser (the first is {first!r}) and were")
+    )
+    return (
+        f"{which} drawn with the trained mean and variance, not as before training; exclude= it, or give the values "
+        "of step 0 with scheme='checkpoint'",
+    )
 
 
 def _of_proofs(score: float, drawn: Drawn) -> tuple[str, ...]:

@@ -138,6 +138,7 @@ def _evidence(
         test=inference != "ensemble",
         what="swaps" if planned.paired else "relabelings",
         unscored=0.0 if planned.paired else unscored(drawn.scores),
+        constant=bool(np.any(context.run.observed.constant)),  # None is none
     )
 
 

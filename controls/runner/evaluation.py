@@ -20,6 +20,7 @@ class Evaluation:
     deviations: np.ndarray  # (G, B) or (RESAMPLES, B): squares sum to the variance over units
     df: np.ndarray  # (B,), degrees of freedom of that variance
     left_out: bool = True  # whether deviations come from leaving units out, rather than from resampling
+    constant: np.ndarray | None = None  # (B,), folds of several units none of which changes the score
     shares: np.ndarray | None = None  # of one column: what each unit, or each fold, adds to the score, (G,) or (K,)
 
     @property
@@ -75,7 +76,7 @@ def combine(
     divisors = _divisors(count, len(parts), message)
     left_out = all(part.left_out for part in parts)
     deviations = np.zeros((n_units if left_out else RESAMPLES, len(means)))
-    df, thin_folds = np.zeros(len(means)), np.zeros(len(means))
+    df, thin_folds, constant = np.zeros((3, len(means)))
     for part, (_, test), divisor in zip(parts, splits, divisors, strict=True):
         if part.deviations is None:
             continue
@@ -84,6 +85,7 @@ def combine(
         defined = ~np.isnan(part.scores)
         thin = defined & np.isnan(part.deviations).any(axis=0)
         if left_out:  # zeros of resampling may be those of columns that were not resampled
+            constant += defined & ~part.deviations.any(axis=0) & (len(members) > 1)
             thin |= defined & ~part.deviations.any(axis=0)
         whole = defined & ~thin
         deviations[slots[:, None], np.flatnonzero(whole)] += part.deviations[:, whole] / divisor[whole]
@@ -96,7 +98,7 @@ def combine(
     shares = None
     if len(means) == 1:
         shares = _shares(parts, [unit_codes[test] for _, test in splits], n_units, left_out, divisors[:, 0])
-    return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1), left_out, shares)
+    return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1), left_out, constant, shares)
 
 
 def _divisors(count: np.ndarray, n_folds: int, message: Message | None) -> np.ndarray:

@@ -31,6 +31,7 @@ class Evidence:
     score: str = "the score"  # what is compared, in words
     control: str = "the control"  # with what
     unit: str = "units"  # what more of would decide
+    constant: bool = False  # whether there are units enough in some fold, none of which changes the score
 
 
 def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Verdict, str]:
@@ -73,10 +74,10 @@ def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
     if evidence.unscored > alpha:
         share = f"{100 * evidence.unscored:.3g}%"
         return f"{share} of the draws have no score, which is more than alpha {alpha:g} lets pass"
-    if math.isnan(error) and evidence.selectivity.df >= 1:
+    if math.isnan(error) and (evidence.selectivity.df >= 1 or evidence.constant):
         return (
-            "there is no interval: no unit changes the score or that of a draw, as where every row is predicted alike; "
-            "use a metric of ranks (roc_auc, average_precision) or a trainer that tells rows apart"
+            "there is no interval: no unit changes the score of a fold, as where every row is predicted alike, or all "
+            "are predicted right; use a metric of ranks (roc_auc, average_precision), or more folds"
         )
     if math.isnan(error):
         return "the design allows no interval: each fold needs at least two units, so use fewer folds or more units"

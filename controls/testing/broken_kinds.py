@@ -14,6 +14,7 @@ from controls.core.properties import Property
 from controls.core.sequences import rows_of_each, sequence_codes
 from controls.generators.attachment import AttachmentTask
 from controls.generators.bursts import RateMatchedLabels
+from controls.generators.cells import ClusterTask
 from controls.generators.inputs import InputBaseline
 from controls.generators.labels import FlipSigns, ShuffleLabels
 from controls.generators.random_labels import ControlTask, ResampleLabels
@@ -21,7 +22,7 @@ from controls.generators.sequences import ShiftLabels
 
 
 @dataclass(frozen=True)
-class _Claims(Control):
+class Claims(Control):
     """Says what the sound control says."""
 
     @property
@@ -64,7 +65,7 @@ class _Claims(Control):
 
 @final
 @dataclass(frozen=True)
-class TurnsBackwards(_Claims, LabelControl):
+class TurnsBackwards(Claims, LabelControl):
     """Claims to turn label sequences, but reads them backwards: order within them is not kept."""
 
     within: str = "document"
@@ -83,7 +84,7 @@ class TurnsBackwards(_Claims, LabelControl):
 
 @final
 @dataclass(frozen=True)
-class CutsBursts(_Claims, LabelControl):
+class CutsBursts(Claims, LabelControl):
     """Claims to keep bursts, but moves firing rows one by one."""
 
     within: str = "document"
@@ -99,7 +100,7 @@ class CutsBursts(_Claims, LabelControl):
 
 @final
 @dataclass(frozen=True)
-class ForgetsStrata(_Claims, LabelControl):
+class ForgetsStrata(Claims, LabelControl):
     """Claims to move labels among rows of one word, but moves them within documents, whatever the word."""
 
     @property
@@ -113,7 +114,7 @@ class ForgetsStrata(_Claims, LabelControl):
 
 @final
 @dataclass(frozen=True)
-class AttachesRows(_Claims, LabelControl):
+class AttachesRows(Claims, LabelControl):
     """Claims to give every word one way to attach, but gives each row its own: no probe can memorise that."""
 
     @property
@@ -128,7 +129,7 @@ class AttachesRows(_Claims, LabelControl):
 
 @final
 @dataclass(frozen=True)
-class MemorisesNothing(_Claims, LabelControl):
+class MemorisesNothing(Claims, LabelControl):
     """Claims to give every word one random label, but gives each row its own: no probe can memorise that."""
 
     @property
@@ -142,7 +143,7 @@ class MemorisesNothing(_Claims, LabelControl):
 
 @final
 @dataclass(frozen=True)
-class MeasuresAnew(_Claims, LabelControl):
+class MeasuresAnew(Claims, LabelControl):
     """Claims to flip signs only, but exchanges the sizes of labels as well."""
 
     @property
@@ -156,7 +157,7 @@ class MeasuresAnew(_Claims, LabelControl):
 
 @final
 @dataclass(frozen=True)
-class MakesUpLabels(_Claims, LabelControl):
+class MakesUpLabels(Claims, LabelControl):
     """Claims to draw from the labels there are, but writes one that nobody has."""
 
     @property
@@ -174,7 +175,7 @@ class MakesUpLabels(_Claims, LabelControl):
 
 @final
 @dataclass(frozen=True)
-class ShufflesInput(_Claims):
+class ShufflesInput(Claims):
     """Claims to read the input of every row, but reads that of another one: there is nothing to beat."""
 
     level: ClassVar[Level] = "inputs"
@@ -189,6 +190,23 @@ class ShufflesInput(_Claims):
         return drawn.with_activations(drawn.X[rng.permutation(problem.n)])
 
 
+@final
+@dataclass(frozen=True)
+class KeepsHalf(Claims, LabelControl):
+    """Claims to label cells at random, but leaves the first half of the rows as they are."""
+
+    @property
+    def _sound(self) -> ClusterTask:
+        return ClusterTask(5)
+
+    def relabel(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
+        """Return labels of cells, and the observed ones in the first half."""
+        labels = np.array(self._sound.relabel(problem, rng))
+        half = problem.n // 2
+        labels[:half] = np.asarray(problem.labels)[:half]
+        return labels
+
+
 BROKEN_KINDS: tuple[tuple[Control, str], ...] = (
     (TurnsBackwards(), "claims to keep the label sequence of each document, turned round in a circle"),
     (CutsBursts(), "claims to keep how long the bursts of each document are"),
@@ -197,5 +215,6 @@ BROKEN_KINDS: tuple[tuple[Control, str], ...] = (
     (MemorisesNothing(), "claims to keep one label for all rows of a word"),
     (MeasuresAnew(), "claims to keep the size of each label"),
     (MakesUpLabels(), "claims to keep the set of possible labels"),
+    (KeepsHalf(), "KeepsHalf() claims to destroy which row has which label, but"),
     (ShufflesInput(), "must draw the same every time, since one draw stands for all"),
 )

@@ -139,6 +139,7 @@ def yield_control_checks(
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name of each check of a control, and the check; parameters are those of check_control."""
     from controls.testing.input_checks import check_inputs
+    from controls.testing.law_checks import check_law
     from controls.testing.orbit_checks import check_orbit
     from controls.testing.weight_checks import check_weights
 
@@ -147,8 +148,9 @@ def yield_control_checks(
     dear = control.level == "weights" or reads_tokens(control)
     trial = Trial(control, problem, min(draws, _MODEL_DRAWS) if dear else draws, seed)
     checks = [check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys]
-    last = [check_inputs] if reads_tokens(control) else [check_orbit]
-    for check in (*checks, *last, check_refuses_identity, *([check_weights] if control.level == "weights" else [])):
+    of_laws = control.level == "activations" and control.inference == "exact"
+    checks.append(check_inputs if reads_tokens(control) else check_law if of_laws else check_orbit)
+    for check in (*checks, check_refuses_identity, *([check_weights] if control.level == "weights" else [])):
         yield check.__name__.removeprefix("check_"), partial(check, trial)
 
 
@@ -198,6 +200,7 @@ def check_leaves_alone(trial: Trial) -> None:
     """The caller's problem, the control itself and global random state stay as they are."""
     control, before = trial.control, dict(vars(copy.deepcopy(trial.control)))
     for problem in trial.problems():
+        trial.draw(problem, "imports")  # libraries may use global random state as they are loaded
         with nothing_changes(f"{trial.name}.draw", problem):
             for i in range(_FEW):
                 drawn = trial.draw(problem, "alone", i)

@@ -24,8 +24,8 @@ def ugly_problems(names: tuple[str, ...] = (), seed: int = 0) -> Iterator[Proble
     Parameters
     ----------
     names : tuple of str
-        Group names that are needed besides document, sentence, genre, word and position; they
-        become documents in some of the problems, and genres, sentences or words in others.
+        Group names that are needed besides document, sentence, genre, word, position, prompt and
+        place; they become documents in some of the problems, and genres, sentences or words in others.
     seed : int
         Of the problems' random numbers.
 
@@ -56,7 +56,7 @@ def tiny_problems(names: tuple[str, ...] = (), seed: int = 0) -> Iterator[Proble
 
 def group_names(control: Any) -> tuple[str, ...]:
     """Return every text that a control holds and that no ugly problem has as a group already."""
-    known = {"document", "sentence", "genre", "word", "position"}
+    known = {"document", "sentence", "genre", "word", "position", "prompt", "place"}
     return tuple(dict.fromkeys(text for text in _texts(control) if text not in known))
 
 
@@ -83,6 +83,8 @@ def _problem(kind: str, constant: str, extra: dict[str, str], rng: np.random.Gen
         "genre": np.array(["news", "fiction", "letters"])[np.array(_GENRE_OF_DOCUMENT)[document]],
         "word": words[np.minimum(rng.geometric(0.35, len(order)) - 1, len(words) - 1)],
         "position": np.array([int((document[:i] == d).sum()) for i, d in enumerate(document)]),
+        "prompt": order % 6,  # with place: a whole table
+        "place": order // 6,
     }
     groups |= {name: groups[like] for name, like in extra.items()}
     labels = _labels(kind, document, rng)

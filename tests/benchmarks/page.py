@@ -16,6 +16,8 @@ from problems import TOL, UNCORRELATED
 from timing import cores
 from tokens import Shuffled
 from tokens import table as tokens_table
+from weight_memory import Peak
+from weight_memory import table as peaks_table
 from weights import Drawn
 from weights import table as weights_table
 from workers import DRAWS, Way
@@ -84,6 +86,7 @@ class Page:
     ways: list[Way] = field(default_factory=list)
     weights: list[Drawn] = field(default_factory=list)
     shuffles: list[Shuffled] = field(default_factory=list)
+    peaks: list[Peak] = field(default_factory=list)
 
     def text(self) -> str:
         """Return the page."""
@@ -122,6 +125,12 @@ class Page:
                 "is compiled. numpy's `permuted` shuffles the same documents, which keeps single tokens only."
             )
             parts += ["## Shuffled tokens", words, tokens_table(self.shuffles)]
+        if self.peaks:
+            words = (
+                "Peak of a fresh process during one draw, less what it held before the model was made, beside the "
+                "model and the activations before and after the draw; an encoder, a sixth of it an embedding."
+            )
+            parts += ["## Memory of a draw", words, peaks_table(self.peaks)]
         return "\n\n".join(parts) + "\n"
 
 

@@ -19,6 +19,7 @@ from page import Growth, Memory, Page, Speed
 from problems import KINDS, UNCORRELATED, made_like, make_problem
 from timing import FOLDS, largest_gradient, line, ours, peer, product_rate, seconds, useful_work
 from tokens import shuffles
+from weight_memory import peaks
 from weights import of_minilm
 from workers import ways
 
@@ -97,6 +98,8 @@ def the_rest(page: Page, repeats: int) -> Iterator[str]:
     yield "weights"
     page.shuffles.extend(shuffles(repeats))
     yield "tokens"
+    page.peaks.extend(peaks())
+    yield "memory of draws"
 
 
 def everything(page: Page, kinds: Sequence[str], given: argparse.Namespace) -> Iterator[str]:

@@ -109,6 +109,8 @@ def test_all_models_get_the_same_drawn_labels_and_workers_change_nothing(tmp_pat
 
 
 def test_seeds_of_the_trainer_are_a_part_of_the_variance():
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     from sklearn.tree import DecisionTreeClassifier
 
     drawn = models(np.random.default_rng(5), 4)
@@ -121,6 +123,17 @@ def test_seeds_of_the_trainer_are_a_part_of_the_variance():
     assert part.variance > 0
     with pytest.raises(ct.InputError, match="uses no random numbers"):
         crossed(drawn[0], drawn[1:], trainer_seeds=2)
+    for model, name in (
+        (DecisionTreeClassifier(random_state=0), "random_state"),
+        (
+            make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)),
+            "decisiontreeclassifier__random_state",
+        ),
+    ):
+        with pytest.raises(ct.InputError, match=f"whose {name} is fixed.*leave {name} None"):
+            ct.difference_in_differences(
+                model, drawn[0], labels=ct.ShuffleLabels(), against=drawn[1:], draws=3, trainer_seeds=2, cv=2
+            )
 
 
 @pytest.mark.parametrize(

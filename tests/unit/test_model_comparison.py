@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import binomtest, permutation_test, ttest_ind
 
 import controls as ct
+from controls import report
 from controls.core.rng import stream
 
 
@@ -115,3 +116,51 @@ def test_two_single_models_have_no_interval():
     assert math.isnan(found.estimate.low)
     assert json.loads(found.to_json())["estimate"]["low"] is None
     assert "not available" in str(found)
+
+
+def compared_models():
+    """One record of each kind."""
+    y = np.tile([0, 1], 30)
+    rng = stream(5, "records")
+    problems = [ct.Problem(rng.normal(size=(60, 3)) + strength * y[:, None], y) for strength in (1.0, 0.0, 0.2)]
+    crossed = ct.difference_in_differences(
+        ct.probes.RidgeProbe(), problems[0], labels=ct.ShuffleLabels(), against=problems[1:], draws=9
+    )
+    return [crossed, ct.compare_models([3.0, 2.5], [0.1, 0.2, 0.4], names=("z", "a")), ct.compare_models([1], [0])]
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_records_come_back_from_files_as_they_were(which, tmp_path):
+    record = compared_models()[which]
+    record.to_json(tmp_path / "found.json")
+    for back in (ct.load(tmp_path / "found.json"), report.from_json(record.to_json())):
+        assert type(back) is type(record)
+        assert str(back) == str(record)
+        assert back.to_json() == record.to_json()
+        assert back.to_frame().equals(record.to_frame())
+    if which == 0:
+        assert back.components == record.components
+        assert back.proofs == record.proofs
+
+
+def test_a_file_with_other_models_than_it_names_is_refused():
+    content = json.loads(compared_models()[1].to_json())
+    with pytest.raises(ct.InputError, match="values must be of the models named"):
+        report.from_json(json.dumps(content | {"names": ["z", "b"]}))
+    with pytest.raises(ct.InputError, match="must be a Result or a Sweep"):
+        report.as_html(compared_models()[1])
+    with pytest.raises(ct.InputError, match="upgrade controls"):
+        report.from_json(json.dumps(content | {"schema": "controls.model_comparison/2"}))
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_figures_show_every_model_and_the_difference(which):
+    record = compared_models()[which]
+    models, difference = record.plot().axes
+    groups = [record.trained, record.redrawn] if which == 0 else list(record.values.values())
+    dots = [line.get_xdata() for line in models.lines if line.get_marker() == "o"]
+    assert all(np.array_equal(drawn, values) for drawn, values in zip(dots, groups, strict=True))
+    shown = [line.get_xdata() for line in difference.lines]
+    assert shown[-1] == [record.estimate.value]
+    assert any(list(ends) == list(record.bounds) for ends in shown) == math.isfinite(record.bounds[0])
+    assert difference.get_title(loc="right") == str(record.verdict)

@@ -181,3 +181,16 @@ def test_the_error_of_r2_has_its_size_where_nothing_can_be_read():
     errors = np.array([each.value - each.truth for each in found])
     said = np.mean([each.standard_error**2 for each in found])
     assert 0.6 < errors.var() / said < 1.25  # about 1.8 if folds were taken as independent
+
+
+def test_a_perfect_score_in_a_single_fold_has_the_right_reason():
+    y = np.tile([0, 1], 30)
+    X = np.random.default_rng(0).normal(size=(60, 3)) + 20 * y[:, None]
+    folds = [(np.arange(30), np.arange(30, 60))]
+    settings = {"controls": [ct.ShuffleLabels()], "scoring": "accuracy", "draws": 19}
+    result = ct.measure(ct.probes.LogisticProbe(), ct.Problem(X, y), cv=folds, **settings)
+    assert result.score == 1
+    assert "no unit changes the score of a fold" in result.comparisons[0].reason
+    one_unit = ct.Problem(X, y, groups={"document": np.repeat([0, 1], 30)}, unit="document")
+    result = ct.measure(ct.probes.LogisticProbe(), one_unit, cv=folds, **settings)
+    assert "no unit changes" not in result.comparisons[0].reason

@@ -411,3 +411,68 @@ def test_numbers_of_heads_are_compared_and_checked():
     assert replace(ct.PermuteWeights(heads={"a.*": 2})) == ct.PermuteWeights(heads=(("a.*", 2),))
     with pytest.raises(ct.InputError, match="heads must map globs"):
         ct.PermuteWeights(by="head", heads="blocks")
+
+
+@pytest.mark.parametrize("mode", ["full", "left", "eigen", "per_head", "circuit"])
+def test_spectra_of_redrawn_weights_are_not_kept_and_those_of_trained_ones_are(mode, monkeypatch):
+    problem = next(ugly_weight_problems())
+    counts = []
+    monkeypatch.setattr(torch.linalg, "svdvals", _counted(torch.linalg.svdvals, counts))
+    for control, grows in (
+        (ct.MatchSpectrum(mode), False),
+        (ct.compose(ct.Reinitialize(), ct.MatchSpectrum(mode)), True),
+    ):
+        kept, computed = [], []
+        for draw in range(3):
+            control.draw(problem, np.random.default_rng(draw))
+            kept.append(len(problem.source._memo))
+            computed.append(len(counts))
+        assert kept[0] == kept[1] == kept[2]
+        steps = np.diff(computed)
+        assert (steps > 0).all() == (grows and mode != "left")
+        assert grows or not steps.any()
+
+
+def _counted(function, counts):
+    def call(*arguments):
+        counts.append(1)
+        return function(*arguments)
+
+    return call
+
+
+def test_spectra_of_heads_are_told_apart_by_how_many_there_are():
+    problem = next(ugly_weight_problems())
+    for block in problem.source.model.blocks:
+        del block.attention.num_heads
+    trained = problem.source.model.blocks[0].attention.q_proj.weight.detach().numpy().copy()
+    for heads in (2, 1, 4):
+        control = ct.MatchSpectrum("per_head", heads={"blocks.*.attention": heads})
+        _, after, _ = weights_after(control, problem)
+        redrawn = after["blocks.0.attention.q_proj.weight"].numpy()
+        for old, new in zip(np.split(trained, heads), np.split(redrawn, heads), strict=True):
+            np.testing.assert_allclose(*(np.linalg.svd(each)[1] for each in (new, old)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_layers_that_write_into_their_input_are_rescaled_as_others_are(in_place):
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x):
+            return x.add_(self.layer(x)) if in_place else x + self.layer(x)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 8), Block(), Block()).eval()
+        for parameter in model.parameters():
+            parameter.data *= 2
+        x = torch.randn(40, 8)
+    problem = ct.from_model(model, x, layer="2")
+    control = ct.MatchActivations(ct.Reinitialize(), layers=("1", "2"), batch=40)
+    drawn = control.draw(problem, np.random.default_rng(0))
+    assert drawn.proof["largest error of a matched size"] < 1e-3
+    sizes = [np.sqrt(np.square(each.X).mean()) for each in (problem, drawn)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=1e-3)

@@ -86,6 +86,12 @@ THEMES = (
         "`ct.ShuffleTokens(keep=k)` that keeps these runs must find nothing beyond them, and the rung below it must.",
     ),
     Theme(
+        "activations",
+        "Controls on activations",
+        "Rows whose law is known: each null is true of one world and is fooled by another, where only a finer one is "
+        "true. What is planted is found, and what is not there is not.",
+    ),
+    Theme(
         "interactions",
         "Labels that are products of concepts",
         "`ct.InteractionLabels` through `ct.measure`; a probe that computes the product itself; and control tasks "
