@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from controls.core.properties import Property, SameGroups, SameLabels
 from controls.core.validate import one_of
 from controls.generators.token_properties import SameLayout, TokenPlaces
 from controls.generators.tokens import DrawnText, InputControl, as_ids, documents_of_tokens
-from controls.models.tokens import Text
+from controls.models.tokens import Text, embedding_size
 
 
 @final
@@ -195,13 +195,3 @@ class RandomTokens(InputControl):
         drawn = text.ids[order[first + (rank + step) % sizes]]
         ids[order[movable]] = drawn[movable]
         return ids
-
-
-def embedding_size(model: Any) -> int | None:
-    """Return how many tokens a torch model's embedding has; None where that cannot be told."""
-    get = getattr(model, "get_input_embeddings", None)
-    found = get() if callable(get) else None
-    if found is None and hasattr(model, "modules"):
-        sizes = [module for module in model.modules() if type(module).__name__ == "Embedding"]
-        found = max(sizes, key=lambda module: module.num_embeddings, default=None)
-    return getattr(found, "num_embeddings", None)

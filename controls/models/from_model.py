@@ -21,6 +21,7 @@ from controls.models.rows import Rows, check_pooling
 from controls.models.shelf import Shelf
 from controls.models.swap import fingerprint
 from controls.models.tensors import require_module, tensors_of
+from controls.models.tokens import embedding_size
 
 
 def from_model(
@@ -114,7 +115,10 @@ def from_model(
     if kept is not None and callable(pooling):
         _check_has_content(pooling)
     how = Extraction(paths, layers is None, pooling, batch_size, train_mode, kept)  # type: ignore[arg-type]
-    arrays, rows = _extracted(how, module, given)
+    try:
+        arrays, rows = _extracted(how, module, given)
+    except IndexError as error:
+        raise _out_of_range(module, given) or error from None
     columns = {**_own_groups(given, rows), **{name: _as_rows(column, rows, given, f"groups[{name!r}]")
                                               for name, column in (groups or {}).items()}}  # fmt: skip
     several = rows.n > len(given)
@@ -126,6 +130,18 @@ def from_model(
         groups=columns,
         unit=unit or ("sequence" if several else None),
         source=source,
+    )
+
+
+def _out_of_range(model: Any, inputs: ModelInputs) -> InputError | None:
+    """Return what to say where token ids go beyond the model's embedding."""
+    size, ids = embedding_size(model), inputs.ids
+    if size is None or ids is None or int(ids.max()) < size:
+        return None
+    beyond = int((ids >= size).any(dim=1).nonzero()[0, 0])
+    return InputError(
+        f"inputs must have token ids from 0 to {size - 1}, the size of the model's embedding, got {int(ids.max())}; "
+        f"the first such sequence is {beyond}. Use the model's own tokenizer."
     )
 
 

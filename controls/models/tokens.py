@@ -160,3 +160,13 @@ def _of_model_inputs(inputs: Any) -> Text:
     sequence, position = np.nonzero(free)
     words = None if inputs.words is None else inputs.words[sequence, position]
     return Text(inputs, ids[sequence, position], sequence, position, len(ids), words)
+
+
+def embedding_size(model: Any) -> int | None:
+    """Return how many tokens a torch model's embedding has; None where that cannot be told."""
+    get = getattr(model, "get_input_embeddings", None)
+    found = get() if callable(get) else None
+    if found is None and hasattr(model, "modules"):
+        sizes = [module for module in model.modules() if type(module).__name__ == "Embedding"]
+        found = max(sizes, key=lambda module: module.num_embeddings, default=None)
+    return getattr(found, "num_embeddings", None)

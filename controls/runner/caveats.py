@@ -52,8 +52,8 @@ def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn
         )
     words = () if control.inference == "paired" else (*_of_scores(drawn), *_of_ties(control, evaluator, drawn, score))
     saturated = saturation_caveats(control, evaluator, seed)
-    proved = (*_of_moments(problem, drawn), *_of_proofs(score, drawn), *_of_orders(drawn))
-    return Caveats((*found, *saturated, *words, *proved), bool(found))
+    of_proofs = (*_of_moments(problem, drawn), *_of_proofs(score, drawn), *_of_orders(drawn))
+    return Caveats((*found, *saturated, *words, *of_proofs), bool(found))
 
 
 def _of_scores(drawn: Drawn) -> tuple[str, ...]:

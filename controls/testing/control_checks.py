@@ -148,8 +148,8 @@ def yield_control_checks(
     dear = control.level == "weights" or reads_tokens(control)
     trial = Trial(control, problem, min(draws, _MODEL_DRAWS) if dear else draws, seed)
     checks = [check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys]
-    endless = control.level == "activations" and control.inference == "exact"
-    checks.append(check_inputs if reads_tokens(control) else check_law if endless else check_orbit)
+    of_laws = control.level == "activations" and control.inference == "exact"
+    checks.append(check_inputs if reads_tokens(control) else check_law if of_laws else check_orbit)
     for check in (*checks, check_refuses_identity, *([check_weights] if control.level == "weights" else [])):
         yield check.__name__.removeprefix("check_"), partial(check, trial)
 

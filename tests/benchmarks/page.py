@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from problems import TOL, UNCORRELATED
 from timing import cores
+from tokens import Shuffled
+from tokens import table as tokens_table
 from weight_memory import Peak
 from weight_memory import table as peaks_table
 from weights import Drawn
@@ -83,6 +85,7 @@ class Page:
     memories: list[Memory] = field(default_factory=list)
     ways: list[Way] = field(default_factory=list)
     weights: list[Drawn] = field(default_factory=list)
+    shuffles: list[Shuffled] = field(default_factory=list)
     peaks: list[Peak] = field(default_factory=list)
 
     def text(self) -> str:
@@ -116,6 +119,12 @@ class Page:
                 "out and the check of every spectrum included. Beside it `torch.nn.init.orthogonal_` on these shapes."
             )
             parts += ["## Weights", words, weights_table(self.weights)]
+        if self.shuffles:
+            words = (
+                "Draws of `ShuffleTokens(keep=k)` without the model: all documents, once the text is sorted and code "
+                "is compiled. numpy's `permuted` shuffles the same documents, which keeps single tokens only."
+            )
+            parts += ["## Shuffled tokens", words, tokens_table(self.shuffles)]
         if self.peaks:
             words = (
                 "Peak of a fresh process during one draw, less what it held before the model was made, beside the "

@@ -18,6 +18,7 @@ from statistics import median
 from page import Growth, Memory, Page, Speed
 from problems import KINDS, UNCORRELATED, made_like, make_problem
 from timing import FOLDS, largest_gradient, line, ours, peer, product_rate, seconds, useful_work
+from tokens import shuffles
 from weight_memory import peaks
 from weights import of_minilm
 from workers import ways
@@ -95,6 +96,8 @@ def the_rest(page: Page, repeats: int) -> Iterator[str]:
     yield "threads and workers"
     page.weights.extend(of_minilm(min(repeats, 5)))
     yield "weights"
+    page.shuffles.extend(shuffles(repeats))
+    yield "tokens"
     page.peaks.extend(peaks())
     yield "memory of draws"
 

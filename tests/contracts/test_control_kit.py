@@ -107,10 +107,10 @@ COMPOSED = [
     ct.compose(ct.ShuffleLabels(whole="document"), ct.FlipSigns(per="document")),
     ct.compose(ct.Reinitialize(exclude="blocks.*"), ct.MatchSpectrum(include="blocks.*")),
     ct.compose(ct.MatchSpectrum(), ct.ShuffleLabels(within="document")),
-    ct.compose(ct.GaussianActivations(), ct.ShuffleCoordinates()),
     ct.compose(ct.ShuffleTokens(keep=2), ct.ShuffleLabels(within="sequence")),
     ct.compose(ct.Reinitialize("moments"), ct.ShuffleTokens()),
     ct.compose(ct.ShuffleTokens(), ct.Reinitialize("moments")),
+    ct.compose(ct.GaussianActivations(), ct.ShuffleCoordinates()),
 ]
 
 

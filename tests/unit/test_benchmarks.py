@@ -17,7 +17,7 @@ HERE = Path(__file__).parents[1] / "benchmarks"
 def run(monkeypatch):
     """The module that times, with small sizes; its parts find each other by plain names, as in a script."""
     monkeypatch.syspath_prepend(str(HERE))
-    for name in ("problems", "timing", "weights", "page", "workers", "run"):
+    for name in ("problems", "timing", "weights", "tokens", "page", "workers", "run"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = importlib.import_module("run")
     monkeypatch.setattr(found, "N", 200)
@@ -56,6 +56,16 @@ def test_every_table_is_made(run, capfd):
         "| tiny, `MatchSpectrum(mode='full')` | 14 |",
     ):
         assert row in text
+
+
+def test_shuffles_are_timed(run):
+    page, rows = importlib.import_module("page"), importlib.import_module("tokens").shuffles(1, tokens=12_000)
+    assert [row.keep for row in rows] == [1, 2, 3] * 2
+    assert all(row.rate > 0 and row.first > 0 for row in rows)
+    sizes = {"n": 200, "d": 8, "classes": 3, "repeats": 1, "full": False}
+    text = page.Page(sizes, (1.0, 2.0), shuffles=rows).text()
+    assert text.count("| at least 5 |") == 4
+    assert "500 sentences of 24" in text
 
 
 def test_sections_without_rows_are_left_out(run):

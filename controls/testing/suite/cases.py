@@ -80,16 +80,16 @@ THEMES = (
         "enumeration. A rank among redraws is exact where the network comes from their law, and only there.",
     ),
     Theme(
-        "activations",
-        "Controls on activations",
-        "Rows whose law is known: each null is true of one world and is fooled by another, where only a finer one is "
-        "true. What is planted is found, and what is not there is not.",
-    ),
-    Theme(
         "inputs",
         "Controls on inputs",
         "Texts of two kinds whose laws differ in runs of one, two or three tokens and in no shorter ones: "
         "`ct.ShuffleTokens(keep=k)` that keeps these runs must find nothing beyond them, and the rung below it must.",
+    ),
+    Theme(
+        "activations",
+        "Controls on activations",
+        "Rows whose law is known: each null is true of one world and is fooled by another, where only a finer one is "
+        "true. What is planted is found, and what is not there is not.",
     ),
     Theme(
         "interactions",

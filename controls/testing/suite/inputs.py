@@ -1,4 +1,4 @@
-"""Controls on inputs in texts of known order: the right rung finds nothing, and the one below it is fooled."""
+"""Controls on inputs in texts of known order: the right rung, and the one below it that is fooled."""
 
 from __future__ import annotations
 
