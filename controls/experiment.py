@@ -15,13 +15,12 @@ from controls.core.problem import Problem
 from controls.core.result import Result, Sweep
 from controls.core.study import Study
 from controls.kept import RESULT, SWEEP, keep, opened, remember, remember_sweep, site_title
-from controls.runner.execute import Means, Progress, Run
+from controls.runner.execute import Means, Progress, Run, tie_width
 from controls.runner.paired import max_t_pairs
 from controls.runner.plan import Plan
 from controls.runner.prepare import Prepared, prepare, require_problem
 from controls.runner.record import check_means, run_prepared
 from controls.stats.multiple import adjust, max_t
-from controls.stats.pvalue import tie_tolerance
 
 
 def measure(
@@ -235,8 +234,8 @@ def _adjusted(names: Sequence[str], runs: list[tuple[Run, Plan]], position: int,
     """Return the max-T p of each site for one control."""
     observed = np.array([run.observed.scores[0] for run, _ in runs])
     draws = np.stack([run.drawn[position].scores for run, _ in runs])
-    tolerance = max(tie_tolerance(score, run.tolerance) for score, (run, _) in zip(observed, runs, strict=True))
     planned = runs[0][1].controls[position]
+    tolerance = max(tie_width(run, planned) for run, _ in runs)
     if planned.paired:
         p = max_t_pairs([run for run, _ in runs], position, study.draws, study.seed, tolerance)
     else:

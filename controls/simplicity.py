@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, final
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_BITS = 12  # 4096 inputs
-_BLOCK = 512  # networks that are computed together
+_BLOCK = 512  # networks that are computed together, at most
+_NUMBERS = 1 << 25  # that one layer of theirs gives, at most
 
 
 @final
@@ -139,9 +141,13 @@ class RandomFunctions:
             No draw agrees: more draws, or fewer rows, are needed.
         """
         where, wanted = np.asarray(rows), np.asarray(outputs)
-        if where.ndim != 1 or where.shape != wanted.shape or where.dtype.kind not in "iu":
-            raise InputError(f"rows and outputs must be two lists of one length, got {where.shape} and {wanted.shape}.")
-        if len(where) and not (where.min() >= 0 and where.max() < 2**self.n_bits):
+        if where.ndim != 1 or where.shape != wanted.shape or not len(where):
+            raise InputError(
+                f"rows and outputs must be two lists of one length, at least 1, got {where.shape} and {wanted.shape}."
+            )
+        if where.dtype.kind not in "iu" or wanted.dtype.kind not in "iufb" or not np.isin(wanted, (0, 1)).all():
+            raise InputError("rows must be whole numbers, and outputs 0 or 1; got something else.")
+        if not (where.min() >= 0 and where.max() < 2**self.n_bits):
             raise InputError(f"rows must be places from 0 to {2**self.n_bits - 1}, got {where.min()} to {where.max()}.")
         agree = (self.tables[:, where] == (wanted > 0)).all(axis=1)
         if not agree.any():
@@ -240,8 +246,9 @@ def random_functions(
 
     Notes
     -----
-    Dense networks: O(draws · 2**n_bits · weights) time, about 10⁵ networks of (40, 40) on 7 bits in some seconds;
-    memory O(draws · 2**n_bits / 8) bytes. A module: one redraw and one forward pass each. The complexity of a
+    Dense networks: O(draws · 2**n_bits · weights) time, 10⁵ networks of (40, 40) on 7 bits in 4 s on two cores;
+    memory draws · 2**n_bits / 8 bytes, and up to 300 MB while they are computed. A module: one redraw and one
+    forward pass each, in eval mode. The complexity of a
     string is an estimate from above, and hangs on the order of inputs; most functions are as complex as random
     ones. A frequency of 0 says no more than its interval does.
 
@@ -274,6 +281,10 @@ def random_functions(
         words = f"dense, widths {widths}, {activation}, weights {weight_std:g}, biases {bias_std:g}"
         packed = list(_dense(widths, n_bits, draws, law=law, seed=seed, device=device))
     else:
+        if (weight_std, bias_std, activation) != (1.0, 1.0, "relu"):
+            raise InputError(
+                "weight_std, bias_std and activation go with dense networks; a module is drawn by control=."
+            )
         words, packed = _redrawn(network, n_bits, draws, control, seed)
     return _counted(words, n_bits, np.concatenate(packed))
 
@@ -299,16 +310,19 @@ def _dense(
     inputs = torch.from_numpy(boolean_inputs(n_bits)).to(device)
     apply: Callable = {"relu": torch.relu, "tanh": torch.tanh, "sign": torch.sign}[law[2]]
     sizes = (n_bits, *widths, 1)
-    for start in range(0, draws, _BLOCK):
+    block = max(1, min(_BLOCK, _NUMBERS // (max(sizes) * len(inputs))))
+    for start in range(0, draws, block):
         generator = torch.Generator(device=device)
         generator.manual_seed(int(stream(seed, "random functions", start).integers(2**63)))
-        count = min(_BLOCK, draws - start)
-        hidden = inputs.expand(_BLOCK, -1, -1)  # a whole block always, so that draws do not hang on their number
+        count = min(block, draws - start)
+        hidden = inputs.expand(block, -1, -1)  # a whole block always, so that draws do not hang on their number
         for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-            weights = torch.randn(_BLOCK, fan_in, fan_out, generator=generator, device=device)
-            biases = torch.randn(_BLOCK, 1, fan_out, generator=generator, device=device)
+            weights = torch.randn(block, fan_in, fan_out, generator=generator, device=device)
+            biases = torch.randn(block, 1, fan_out, generator=generator, device=device)
             hidden = torch.baddbmm(biases * law[1], hidden, weights * (law[0] / fan_in**0.5))
             hidden = apply(hidden) if i < len(widths) else hidden
+        if not bool(torch.isfinite(hidden).all()):
+            raise CannotControl("weight_std must give finite outputs, got NaN or infinite ones; take a smaller one.")
         yield np.packbits((hidden[:count, :, 0] > 0).cpu().numpy(), axis=1)
 
 
@@ -332,18 +346,46 @@ def _redrawn(model: Any, n_bits: int, draws: int, control: Control | None, seed:
 
 
 def _logits(model: Any, inputs: np.ndarray) -> np.ndarray:
-    """Return the outputs of a model (2**n_bits, 1 or 2)."""
+    """Return the outputs of a model (2**n_bits, 1 or 2), in eval mode; it is left as it was."""
     import torch
 
-    parameter = next(iter(model.parameters()), None) if hasattr(model, "parameters") else None
-    given = torch.from_numpy(inputs) if parameter is None else torch.from_numpy(inputs).to(parameter.device)
-    with torch.no_grad():
-        found = model(given)
-    array = found.float().cpu().numpy() if isinstance(found, torch.Tensor) else np.asarray(found)
+    if isinstance(model, torch.nn.Module):
+        with _in_eval_mode(model), torch.no_grad():
+            found = _asked(model, inputs)
+    else:
+        found = model(inputs)
+    array = found.double().cpu().numpy() if isinstance(found, torch.Tensor) else np.asarray(found, dtype=np.float64)
     array = array.reshape(len(inputs), -1) if array.size in (len(inputs), 2 * len(inputs)) else array
     if array.ndim != 2 or array.shape[1] not in (1, 2):
         raise InputError(f"network must give one number for each of {len(inputs)} inputs, or two, got {array.shape}.")
+    if not np.isfinite(array).all():
+        raise CannotControl("network gave numbers that are not finite (NaN or infinite); draw smaller weights.")
     return array
+
+
+def _asked(model: Any, inputs: np.ndarray) -> Any:
+    import torch
+
+    parameter = next(iter(model.parameters()), torch.zeros(()))
+    given = torch.from_numpy(inputs).to(device=parameter.device, dtype=parameter.dtype)
+    try:
+        return model(given)
+    except RuntimeError as error:
+        raise InputError(
+            f"network must take {given.shape[1]} bits, an array of shape {tuple(given.shape)}; it failed with: "
+            f"{str(error).splitlines()[0]}."
+        ) from error
+
+
+@contextmanager
+def _in_eval_mode(model: Any) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _outputs(function: Callable, n_bits: int) -> np.ndarray:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 
-from controls.core.arrays import is_sparse
+from controls.core.arrays import is_mapped, is_sparse
 from controls.core.control import Control, Inference, Level
-from controls.core.errors import CannotControl, InputError
+from controls.core.errors import CannotControl, InputError, InputTypeError
 from controls.core.problem import Problem
 from controls.core.properties import Property, SameGroups, SameLabels
 from controls.core.sequences import rows_of_each
@@ -46,13 +46,17 @@ class ActivationControl(Control):
         """Which row has which activations."""
         return (ActivationAlignment(getattr(self, "within", None), getattr(self, "per_label", False)),)
 
+    def empty(self, problem: Problem) -> np.ndarray:
+        """Return the array (n, d) that is drawn into: of the activations' type, in a file where they are."""
+        return empty_like(problem.X)
+
     @abstractmethod
     def fill(self, drawn: np.ndarray, problem: Problem, rng: np.random.Generator) -> None:
         """Write drawn activations into an array (n, d) of the activations' type."""
 
     def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
         """Return the problem with drawn activations; they have no source."""
-        drawn = empty_like(problem.X)
+        drawn = self.empty(problem)
         self.fill(drawn, problem, rng)
         arrays = {problem.sites[0]: drawn} if problem.sites else drawn
         return problem.with_activations(arrays).with_source(None)
@@ -65,28 +69,31 @@ class ActivationControl(Control):
                 "ct.MatchSparsity, or give problem activations.toarray()."
             )
         within, per_label = getattr(self, "within", None), getattr(self, "per_label", False)
+        if within is not None and not isinstance(within, str):
+            raise InputTypeError(f"within must be the name of a group, got {type(within).__name__}.")
         if per_label and (problem.labels is None or problem.target == "continuous"):
             raise InputError(f"per_label needs labels that are classes, got {problem.target}; leave it out.")
-        sizes = np.bincount(stratum_codes(problem, within, per_label))
-        if sizes.max() < 2:
+        codes = stratum_codes(problem, within, per_label)
+        if np.bincount(codes).max() < 2:
             raise CannotControl(
                 f"{self.name} can only draw the activations as they are: no {_place(within, per_label)} has two rows."
             )
-        if problem.n and not self._vary(problem):
-            raise CannotControl(f"{self.name} needs activations that vary, got the same row everywhere.")
-
-    def _vary(self, problem: Problem) -> bool:
-        first = as_read(problem.X, np.arange(1))
-        return any(bool((as_read(problem.X, part) != first).any()) for part in chunks(np.arange(problem.n), problem.d))
+        if not vary(problem, codes):
+            where = f"within each {_place(within, per_label)}" if within or per_label else "everywhere"
+            raise CannotControl(f"{self.name} needs activations that vary, got the same row {where}.")
 
     def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
         """Return that rows of a unit are taken as independent of one another, where units have several."""
-        if self.inference != "exact" or problem.labels is None or problem.n_units == problem.n:
+        if self.inference != "exact" or problem.n_units == problem.n:
             return ()
         return (
             f"the null takes rows of one {problem.unit_name} as independent of one another, which neighbours seldom "
-            "are; labels that drift along with activations can be why it is rejected",
+            "are; that they are alike, or drift along with labels, can be why it is rejected",
         )
+
+    def null_rows(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray | None:
+        """Return rows (n, d) of which the null is true, whatever the strata; the kit tries an exact control on them."""
+        return None
 
 
 @final
@@ -158,6 +165,10 @@ class ShuffleCoordinates(ActivationControl):
         """The values of each coordinate."""
         return (CoordinateValues(self.within, self.per_label),)
 
+    def null_rows(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+        """Return rows of independent coordinates."""
+        return rng.exponential(size=(n, d))
+
     def fill(self, drawn: np.ndarray, problem: Problem, rng: np.random.Generator) -> None:
         """Permute each coordinate among the rows of each stratum."""
         X, strata = problem.X, rows_of_each(stratum_codes(problem, self.within, self.per_label))
@@ -189,8 +200,10 @@ class RotateActivations(ActivationControl):
     Null hypothesis: the law of the activations, given the labels, is the same in every rotated basis. Under
     it observed and rotated activations are exchangeable, so p is exact. A trainer that does not see the
     basis (ridge or logistic regression with an L2 penalty on unscaled features, PCA, k nearest neighbours)
-    scores the same on every draw, with p = 1: then nothing was asked. Cost: O(d³ + n d²) a draw, in chunks
-    of rows.
+    scores the same on every draw, but for its rounding: then nothing was asked, and the report says so. Draws
+    are float64, of memory-mapped activations float32, and scores of float32 activations that differ by less
+    than 1e-5 count as ties. A coordinate a thousand times as large as the others is mixed into all of them, and
+    takes their last digits with it in float32. Cost: O(d³ + n d²) a draw, in chunks of rows.
 
     Examples
     --------
@@ -231,11 +244,26 @@ class RotateActivations(ActivationControl):
         """Return none: rows stay together."""
         return ()
 
+    def null_rows(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+        """Return rows of any direction, of all lengths."""
+        return rng.standard_normal((n, d)) * rng.exponential(size=(n, 1))
+
+    def empty(self, problem: Problem) -> np.ndarray:
+        """Return an array of float64, so that a turn loses no digits; of mapped activations, as they are."""
+        return empty_like(problem.X) if is_mapped(problem.X) else np.empty((problem.n, problem.d))
+
     def fill(self, drawn: np.ndarray, problem: Problem, rng: np.random.Generator) -> None:
         """Turn every row by one rotation."""
         turn = random_rotation(problem.d, rng)
         for rows in chunks(np.arange(problem.n), problem.d):
             drawn[rows] = as_read(problem.X, rows) @ turn
+
+
+def vary(problem: Problem, codes: np.ndarray) -> bool:
+    """Whether rows of some stratum differ."""
+    first = np.unique(codes, return_index=True)[1][codes]
+    parts = chunks(np.arange(problem.n), problem.d)
+    return any(bool((as_read(problem.X, part) != as_read(problem.X, first[part])).any()) for part in parts)
 
 
 def of_activations(problem: Problem, key: Hashable, build: Callable[[], T]) -> T:

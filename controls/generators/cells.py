@@ -16,9 +16,10 @@ from controls.core.problem import Problem
 from controls.core.properties import LabelAlignment, LabelSet, Property, SameActivations, SameGroups
 from controls.core.rng import stream
 from controls.core.validate import one_of, whole_number
-from controls.generators.activations import of_activations
+from controls.generators.activations import of_activations, vary
 from controls.generators.moments import chunks
 
+_TRIES = 100  # draws of labels that are all the same, before one cell is given another label
 _ROWS = 20_000  # from which k-means learns its cells
 
 
@@ -34,8 +35,8 @@ class ClusterTask(LabelControl):
     Parameters
     ----------
     n_clusters : int
-        Number of cells. More of them make a question that is harder to read; as many as there are classes,
-        one of the easiest.
+        Number of cells. More of them make a question that is harder to read, and fewer one whose labels are less
+        even.
     cells : {"random", "kmeans"}
         "random": each draw takes rows at random as centres, and gives each row the cell of the nearest one.
         "kmeans": the cells are clusters of the activations, the same at all draws; only their labels differ.
@@ -51,7 +52,8 @@ class ClusterTask(LabelControl):
     -----
     Hypothesis: the score is no higher than on random questions about where in activation space a row lies.
     Draws are an ensemble: p is the rank among such questions, not a test of independence. Labels are drawn
-    from those of all rows, so that their frequencies vary with the sizes of cells. Coordinates count as they
+    from those of all rows, so that their frequencies vary with the sizes of cells, and drawn again where all cells
+    get the same. Coordinates count as they
     are scaled: standardise activations in which a few are huge. Cost: O(n d n_clusters) a draw for "random",
     once for "kmeans" (from at most 20,000 rows); distances are computed in chunks of rows.
 
@@ -114,11 +116,19 @@ class ClusterTask(LabelControl):
             raise CannotControl("ClusterTask gives cells the labels there are, but they are all the same.")
         if self.n_clusters > problem.n:
             raise InputError(f"n_clusters must be at most the number of rows, {problem.n}, got {self.n_clusters}.")
+        if not vary(problem, np.zeros(problem.n, dtype=np.int64)):
+            raise CannotControl("ClusterTask needs activations that vary, got the same row everywhere.")
 
     def relabel(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
-        """Return one random label per cell."""
-        cells = self._of_each(problem, rng)
-        return labels_of(problem)[rng.integers(problem.n, size=self.n_clusters)][cells]
+        """Return one random label per cell, two different ones at least."""
+        cells, labels = self._of_each(problem, rng), labels_of(problem)
+        for _ in range(_TRIES):
+            drawn = labels[rng.integers(problem.n, size=self.n_clusters)][cells]
+            if (drawn != drawn[0]).any():
+                return drawn
+        others = np.flatnonzero(labels != drawn[0])
+        drawn[cells == rng.choice(np.unique(cells)[1:])] = labels[rng.choice(others)]
+        return drawn
 
     def _of_each(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
         if self.cells == "kmeans":
@@ -128,11 +138,16 @@ class ClusterTask(LabelControl):
 
 
 def _clusters(problem: Problem, count: int) -> np.ndarray:
+    import warnings
+
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     rng = stream(0, "cells", count)
     rows = np.sort(rng.choice(problem.n, size=min(problem.n, _ROWS), replace=False))
-    found = KMeans(count, random_state=int(rng.integers(2**31))).fit(dense_rows(problem.X, rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than cells: some stay empty
+        found = KMeans(count, random_state=int(rng.integers(2**31))).fit(dense_rows(problem.X, rows))
     return _nearest(problem, found.cluster_centers_)
 
 

@@ -9,23 +9,25 @@ from typing import final
 import numpy as np
 
 from controls.core.control import Inference
-from controls.core.errors import InputError
+from controls.core.errors import CannotControl, InputError
 from controls.core.problem import Problem
 from controls.core.properties import Association, Property
 from controls.generators.activations import ActivationControl, of_activations
-from controls.generators.moments import as_read
-from controls.generators.tensor_entropy import TensorLaw, fit_tensor_law
+from controls.generators.moments import Moments, as_read, moments_of, sizes
+from controls.generators.tensor_entropy import TensorLaw, additive_mean, fit_tensor_law
 
+_NOTHING = 1e-12  # of all squares: what rounding leaves
 _CLOSE = 1e-3  # relative error of an eigenvalue up to which the law is the one asked for
 
 
 @final
 @dataclass(frozen=True)
 class MatchCovariances(ActivationControl):
-    """Keeps the mean of each place and the covariances along positions, neurons and prompts; destroys all else.
+    """Keeps the means of places and the covariances about them along positions, neurons and prompts; destroys all else.
 
-    Rows are a table of prompts by positions. Draws come from the Gaussian law of greatest entropy of which
-    the covariance between prompts, between positions and between neurons is that observed: what a technique
+    Rows are a table of prompts by positions. Each activation, in units of its neuron, is the sum of means of its
+    prompt, position and neuron, and a rest. Draws come from the Gaussian law of greatest entropy of which the
+    covariance of the rest between prompts, between positions and between neurons is that observed: what a technique
     finds in them, such as smooth trajectories, low dimension or clusters of prompts, follows from these
     simpler features alone.
 
@@ -83,8 +85,8 @@ class MatchCovariances(ActivationControl):
     def null(self) -> str:
         """The null hypothesis, as one sentence."""
         return (
-            f"Activations come from the Gaussian law of greatest entropy with their means and their covariances over "
-            f"{self.over[0]}s, {self.over[1]}s and neurons, whatever the labels."
+            f"Activations come from the Gaussian law of greatest entropy with their means of {self.over[0]}s, "
+            f"{self.over[1]}s and neurons and the covariances about them, whatever the labels."
         )
 
     @property
@@ -105,19 +107,24 @@ class MatchCovariances(ActivationControl):
     def check(self, problem: Problem) -> None:
         """Refuse rows that are no table."""
         super().check(problem)
-        places(problem, self.over)
+        table = _table(problem, self.over)
+        if np.square(table - additive_mean(table)).sum() <= _NOTHING * np.square(table).sum():
+            raise CannotControl(
+                f"MatchCovariances needs activations that are more than the sum of means of {self.over[0]}s, "
+                f"{self.over[1]}s and neurons, got ones that are just that."
+            )
 
     def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
         """Return the problem with drawn activations, and the figures that prove them."""
         drawn = super().draw(problem, rng)
         law = law_of(problem, self.over)
-        size = float(np.square(law.whitened(_table(drawn, self.over))).mean())
+        size = float(np.square(law.whitened(_table(drawn, self.over, problem))).mean())
         return drawn.proved({"largest error of an eigenvalue": law.error, "mean square, 1 expected": size})
 
     def fill(self, drawn: np.ndarray, problem: Problem, rng: np.random.Generator) -> None:
         """Write a draw of the table."""
-        law = law_of(problem, self.over)
-        drawn[places(problem, self.over)] = law.sample(rng)
+        mean, size = _scale(problem)
+        drawn[places(problem, self.over)] = law_of(problem, self.over).sample(rng) * size + mean
 
 
 @final
@@ -130,12 +137,12 @@ class SideCovariances(Property):
     @property
     def words(self) -> str:
         """The property in words."""
-        return f"the means and covariances of {self.over[0]}s, {self.over[1]}s and neurons, in expectation"
+        return f"the means of {self.over[0]}s, {self.over[1]}s and neurons, and covariances about them, in expectation"
 
     def holds(self, before: Problem, after: Problem) -> bool:
         """Whether the law has the spectra asked for, and the draw the size of one, to six standard errors."""
         law = law_of(before, self.over)
-        squares = np.square(law.whitened(_table(after, self.over)))
+        squares = np.square(law.whitened(_table(after, self.over, before)))
         return law.error < _CLOSE and bool(abs(squares.mean() - 1) < 6 * np.sqrt(2 / squares.size))
 
 
@@ -154,7 +161,7 @@ class PlaceAlignment(Association):
     def strength(self, before: Problem, after: Problem) -> float:
         """Return the correlation, in units in which the law is standard normal."""
         law = law_of(before, self.over)
-        old, new = (law.whitened(_table(problem, self.over)) for problem in (before, after))
+        old, new = (law.whitened(_table(problem, self.over, before)) for problem in (before, after))
         return float((old * new).sum() / np.sqrt(np.square(old).sum() * np.square(new).sum()))
 
 
@@ -181,6 +188,13 @@ def _law(problem: Problem, over: tuple[str, str]) -> TensorLaw:
     return fit_tensor_law(_table(problem, over))
 
 
-def _table(problem: Problem, over: tuple[str, str]) -> np.ndarray:
-    rows = places(problem, over)
-    return as_read(problem.X, rows.ravel()).reshape(*rows.shape, problem.d)
+def _scale(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each neuron (1 where it is constant)."""
+    moments: Moments = of_activations(problem, "moments", partial(moments_of, problem.X, np.arange(problem.n)))
+    return moments.mean, sizes(moments.scatter / moments.count)
+
+
+def _table(problem: Problem, over: tuple[str, str], of: Problem | None = None) -> np.ndarray:
+    """Return the activations as a table, neurons in units of their standard deviation in a problem: their own."""
+    rows, (mean, size) = places(problem, over), _scale(of or problem)
+    return ((as_read(problem.X, rows.ravel()) - mean) / size).reshape(*rows.shape, problem.d)

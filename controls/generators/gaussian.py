@@ -102,11 +102,17 @@ class GaussianActivations(ActivationControl):
         """Mean and covariance, where they are the sample's."""
         return (MeanAndCovariance(self.within, self.per_label),) if self.covariance == "sample" else ()
 
+    def null_rows(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+        """Return normal rows of correlated coordinates."""
+        return rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) + rng.standard_normal(d)
+
     def fill(self, drawn: np.ndarray, problem: Problem, rng: np.random.Generator) -> None:
         """Draw the rows of each stratum."""
         for rows, moments in _strata(problem, self.within, self.per_label):
             seed = int(rng.integers(2**63))
-            if self.covariance == "sample":
+            if len(rows) < 2:
+                drawn[rows] = moments.mean
+            elif self.covariance == "sample":
                 _write_sample(drawn, rows, moments, seed)
             else:
                 _write_law(drawn, rows, moments, self._axes(problem, rows, moments), seed)
@@ -136,7 +142,7 @@ def _write_sample(drawn: np.ndarray, rows: np.ndarray, moments: Moments, seed: i
     The noise is made twice, chunk by chunk from streams of their own, so that it is never held as a whole.
     """
     axes = moments.axes()
-    if not len(axes):  # one row, or rows that are all the same
+    if not len(axes):  # rows that are all the same
         drawn[rows] = moments.mean
         return
     rank, parts = len(axes), list(chunks(np.arange(len(rows)), max(axes.shape)))
@@ -232,13 +238,21 @@ class MatchNorms(ActivationControl):
         """The lengths, where they are the rows' own."""
         return (RowNorms(),) if self.shape == "sphere" else ()
 
+    def null_rows(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+        """Return rows of any direction, of all lengths."""
+        return rng.standard_normal((n, d)) * rng.exponential(size=(n, 1))
+
     def fill(self, drawn: np.ndarray, problem: Problem, rng: np.random.Generator) -> None:
         """Give every row a direction."""
         if self.shape == "sphere":
             self._turn(drawn, problem, np.arange(problem.n), rng, axes=None, mean=np.zeros(problem.d))
             return
         for rows, moments in _strata(problem, self.within, self.per_label):
-            self._turn(drawn, problem, rows, rng, axes=moments.axes(), mean=moments.mean)
+            axes = moments.axes()
+            if len(axes):
+                self._turn(drawn, problem, rows, rng, axes=axes, mean=moments.mean)
+            else:
+                drawn[rows] = moments.mean
 
     def _turn(
         self,

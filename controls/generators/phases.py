@@ -17,6 +17,7 @@ from controls.generators.activations import ActivationControl
 from controls.generators.moments import as_read
 
 _SHORTEST = 4  # rows of a sequence that has a frequency with a free phase, beside the highest
+_FEWEST = 3  # sequences over which drift can be tested
 _DRIFT = 0.01  # level at which a mean that changes along sequences is reported
 
 
@@ -104,11 +105,13 @@ class RandomizePhases(ActivationControl):
 
     def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
         """Return that activations are not stationary, where the mean of some coordinate drifts."""
-        p, halves = _drift(problem, self.within)
+        p, count = _drift(problem, self.within)
+        if count < _FEWEST:
+            return (f"with {count} sequences it could not be tested whether activations are stationary along them",)
         if p > _DRIFT:
             return ()
         return (
-            f"activations are not stationary: over {halves} sequences, the mean of some coordinate differs between "
+            f"activations are not stationary: over {count} sequences, the mean of some coordinate differs between "
             f"first and second halves (p = {p:.2g}), which randomised phases spread over the whole sequence",
         )
 
@@ -139,9 +142,10 @@ def _drift(problem: Problem, within: str) -> tuple[float, int]:
             part = as_read(problem.X, rows)
             differences.append(part[: len(rows) // 2].mean(axis=0) - part[len(rows) // 2 :].mean(axis=0))
     count = len(differences)
-    if count < 3:
+    if count < _FEWEST:
         return 1.0, count
     found = np.array(differences)
     error = found.std(axis=0, ddof=1) / np.sqrt(count)
-    t = np.divide(np.abs(found.mean(axis=0)), error, out=np.zeros(problem.d), where=error > 0)
+    mean = np.abs(found.mean(axis=0))
+    t = np.divide(mean, error, out=np.where(mean > 0, np.inf, 0.0), where=error > 0)
     return min(1.0, problem.d * float(2 * stdtr(count - 1, -t.max()))), count

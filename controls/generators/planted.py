@@ -48,15 +48,19 @@ class PlantDictionary(ActivationControl):
     InputError
         No such site; sparse activations.
     CannotControl
-        A code without variance; one that spans fewer dimensions than the activations while ``noise`` is 0.
+        A code without variance; one that spans fewer dimensions than the activations while ``noise`` is 0; fewer
+        rows than the code and the noise have dimensions.
 
     Notes
     -----
     Directions are uniform on the sphere, and all sums are then given the mean and covariance observed by one
-    linear map, which is part of the dictionary. Draws are an ensemble of planted dictionaries: "ranks 1 of 40
-    among activations with a random dictionary of this code". Where there is one dictionary, the drawn problem's
-    source has it: ``problem.source.model`` is a ``Planted``, whose ``dictionary`` (m, d) is the truth for
-    recovery scores. Cost: O(n d² + nnz d) a draw; "per_row" draws nnz · d normal numbers, in chunks of rows.
+    linear map, which is part of the dictionary. Noise has no covariance with the code. Draws are an ensemble of
+    planted dictionaries: "ranks 1 of 40 among activations with a random dictionary of this code". Where there is
+    one dictionary, the drawn problem's source has it: ``problem.source.model`` is a ``Planted``, whose
+    ``dictionary`` (m, d) is the truth for recovery scores.
+
+    Cost: O(n d² + nnz d) a draw, and several arrays of float64 of the activations' size in memory; "per_row"
+    draws nnz · d normal numbers, in chunks of rows.
 
     References
     ----------
@@ -140,18 +144,20 @@ class PlantDictionary(ActivationControl):
         sums = _fresh_sums(code, problem.d, rng) if directions is None else np.asarray(code @ directions)
         own = moments_of(sums, np.arange(problem.n))
         turned, noise = self._coloured(own, target), None
-        made = (sums - own.mean) @ turned + target.mean
+        scale = np.sqrt(1 - self.noise)
+        made = scale * (sums - own.mean) @ turned
         if self.noise:
-            made, noise = _with_noise(made, target, self.noise, rng)
-        made = made.astype(X.dtype if X.dtype.kind == "f" and X.dtype.itemsize >= 4 else np.float64)
+            noise = _noise(made, target.scatter - (1 - self.noise) * turned.T @ own.scatter @ turned, rng)
+            made += noise
+        made = (made + target.mean).astype(X.dtype if X.dtype.kind == "f" and X.dtype.itemsize >= 4 else np.float64)
         if directions is None:
             return made, None
-        scale = np.sqrt(1 - self.noise)
         return made, Planted(scale * directions @ turned, target.mean - scale * own.mean @ turned, noise)
 
     def _coloured(self, own: Moments, target: Moments) -> np.ndarray:
-        """Return the map (d, d) that gives sums the covariance observed."""
-        rank, wanted = _rank(own), _rank(target)
+        """Return the map (d, d) that gives sums the scatter observed, or, where they span less, as much of it."""
+        white, axes = _white(own), target.axes()
+        rank, wanted = white.shape[1], len(axes)
         if not rank:
             raise CannotControl(f"PlantDictionary needs a code that varies, but {self.latents!r} is constant.")
         if rank < wanted and not self.noise:
@@ -159,8 +165,7 @@ class PlantDictionary(ActivationControl):
                 f"PlantDictionary needs a code that spans the activations' {wanted} dimensions, but {self.latents!r} "
                 f"spans {rank}; set noise= to the share of variance that the code does not explain."
             )
-        size = sizes(target.scatter)
-        return _white(own.scatter) @ _root(target.scatter / np.outer(size, size)) * size
+        return white @ _frame(white.T @ axes.T) @ axes
 
 
 @final
@@ -205,38 +210,32 @@ def _fresh_sums(code: Any, d: int, rng: np.random.Generator) -> np.ndarray:
     return made
 
 
-def _with_noise(
-    made: np.ndarray, target: Moments, share: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return activations of which a share of the variance is noise, with mean and covariance as asked for."""
-    size = sizes(target.scatter)
-    centred = np.sqrt(1 - share) * (made - target.mean) / size
-    noise = rng.standard_normal(made.shape)
-    both = np.hstack([centred, np.ones((len(made), 1))])
-    noise -= both @ np.linalg.lstsq(both, noise, rcond=None)[0]  # neither mean nor covariance with the code
-    left = target.scatter / np.outer(size, size) - centred.T @ centred
-    noise = noise @ _white(noise.T @ noise) @ _root(left) * size
-    return target.mean + centred * size + noise, noise
+def _noise(made: np.ndarray, left: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return Gaussian noise (n, d) of a scatter, without mean, and without covariance with what was made."""
+    axes = Moments(len(made), np.zeros(made.shape[1]), left).axes()
+    noise = rng.standard_normal((len(made), len(axes)))
+    both = np.hstack([made / sizes(made.T @ made), np.ones((len(made), 1))])
+    noise -= both @ np.linalg.lstsq(both, noise, rcond=None)[0]
+    scatter = noise.T @ noise
+    values = np.linalg.eigvalsh(scatter)
+    if values[0] <= _TINY * max(float(values[-1]), len(made)):
+        raise CannotControl(
+            f"PlantDictionary needs more rows for noise in {len(axes)} dimensions beside the code, got {len(made)}; "
+            "leave noise= at 0, or give more rows."
+        )
+    return np.linalg.solve(np.linalg.cholesky(scatter), noise.T).T @ axes
 
 
-def _rank(moments: Moments) -> int:
-    """Return in how many dimensions rows vary, beyond the rounding of their mean."""
+def _white(moments: Moments) -> np.ndarray:
+    """Return the map (d, r) that gives rows of these moments the identity for a scatter; r dimensions vary."""
     varies = np.diag(moments.scatter) > _TINY**2 * moments.count * moments.mean**2
-    if not varies.any():
-        return 0
-    scatter = moments.scatter[np.ix_(varies, varies)]
-    size = sizes(scatter)
-    return int((np.linalg.eigvalsh(scatter / np.outer(size, size)) > _TINY * len(size)).sum())
+    size = np.where(varies, sizes(moments.scatter), np.inf)
+    values, vectors = np.linalg.eigh(moments.scatter / np.outer(size, size))
+    kept = values > _TINY * len(values) if varies.any() else np.zeros(len(values), dtype=bool)
+    return vectors[:, kept] / np.sqrt(values[kept]) / size[:, None]
 
 
-def _white(scatter: np.ndarray) -> np.ndarray:
-    """Return the inverse of the symmetric root of a scatter, 0 along axes in which nothing varies."""
-    values, vectors = np.linalg.eigh(scatter)
-    kept = values > _TINY * max(float(values[-1]), 1e-300)
-    return (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
-
-
-def _root(scatter: np.ndarray) -> np.ndarray:
-    """Return the symmetric root of a positive matrix."""
-    values, vectors = np.linalg.eigh(scatter)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+def _frame(matrix: np.ndarray) -> np.ndarray:
+    """Return the matrix of orthonormal rows or columns that is nearest to a matrix."""
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+    return left @ right

@@ -16,6 +16,7 @@ from controls.runner.evaluate import Evaluator
 from controls.runner.folds import FixedFolds, OnlineFolds, UnitFolds
 from controls.runner.saturation import saturation_caveats
 
+_SAME = 1e-5  # difference of scores near 1 that solvers leave
 _FEW_MODELS = 5  # draws of a model below which lying among them says little
 WITHDRAWN = (
     "The score is more than labels rearranged in this way give; since the labels observed differ from rearranged ones "
@@ -41,7 +42,9 @@ class Caveats:
         return WITHDRAWN if control.level == "labels" else WITHDRAWN_ELSEWHERE
 
 
-def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn, *, score: float) -> Caveats:
+def find_caveats(
+    control: Control, evaluator: Evaluator, seed: int, drawn: Drawn, *, score: float, width: float
+) -> Caveats:
     """Return the caveats of a control's draws, some of which may have failed, or have no score."""
     problem = evaluator.problem
     if control.level == "activations":
@@ -50,7 +53,7 @@ def find_caveats(control: Control, evaluator: Evaluator, seed: int, drawn: Drawn
         found = problem.memo(  # labels, units and folds alone decide, so that all sites of a sweep share it
             ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
         )
-    words = () if control.inference == "paired" else (*_of_scores(drawn), *_of_ties(control, evaluator, drawn, score))
+    words = () if control.inference == "paired" else (*_of_scores(drawn), *_of_ties(control, drawn, score, width))
     saturated = saturation_caveats(control, evaluator, seed)
     of_proofs = (*_of_moments(problem, drawn), *_of_proofs(score, drawn), *_of_orders(drawn))
     return Caveats((*found, *saturated, *words, *of_proofs), bool(found))
@@ -75,9 +78,10 @@ def _of_scores(drawn: Drawn) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _of_ties(control: Control, evaluator: Evaluator, drawn: Drawn, score: float) -> tuple[str, ...]:
+def _of_ties(control: Control, drawn: Drawn, score: float, width: float) -> tuple[str, ...]:
     """Return that draws make no difference to this trainer, where none does."""
-    if control.level != "activations" or not np.abs(drawn.scores - score).max() <= evaluator.tolerance:
+    width = max(width, _SAME * max(abs(score), 1.0))
+    if control.level != "activations" or not np.abs(drawn.scores - score).max() <= width:
         return ()
     return (
         "every draw scores what the problem scores: this trainer does not see what the control destroys, or the score "

@@ -13,11 +13,11 @@ from controls.core.study import Study
 from controls.runner.caveats import find_caveats
 from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
-from controls.runner.execute import Run
+from controls.runner.execute import Run, tie_width
 from controls.runner.paired import Pair, beside_labels, compare_pair
 from controls.runner.plan import Plan, PlannedControl
 from controls.stats.interval import FEW_UNITS, bounds, estimate, least_error, level_reaching
-from controls.stats.pvalue import PValues, p_values, tie_tolerance
+from controls.stats.pvalue import PValues, p_values
 from controls.stats.verdict import Evidence, judge, licensed, unscored
 
 
@@ -80,7 +80,8 @@ def compare_all(study: Study, plan: Plan, run: Run, evaluator: Evaluator) -> tup
 def _compare(context: _Context, planned: PlannedControl, drawn: Drawn, selectivity: Estimate, name: str) -> Comparison:
     study, evaluator = context.study, context.evaluator
     control, score = planned.control, context.score
-    caveats = find_caveats(control, evaluator, study.seed, drawn, score=score)
+    width = tie_width(context.run, planned)
+    caveats = find_caveats(control, evaluator, study.seed, drawn, score=score, width=width)
     tested = _test(context, planned, drawn)
     p, inference = tested.p, "ensemble" if caveats.withdrawn else control.inference
     evidence = _evidence(context, planned, drawn, selectivity=selectivity, tested=tested, inference=inference)
@@ -158,7 +159,7 @@ class _Tested:
 
 
 def _test(context: _Context, planned: PlannedControl, drawn: Drawn) -> _Tested:
-    tolerance = tie_tolerance(context.score, context.run.tolerance)
+    tolerance = tie_width(context.run, planned)
     if planned.paired:
         return _of_pair(compare_pair(context.run.observed, drawn, context.study.draws, context.study.seed, tolerance))
     p = p_values(

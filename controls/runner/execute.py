@@ -21,6 +21,7 @@ from controls.runner.expected import Refits, group_count, jackknife_deviations
 from controls.runner.memory import Memory
 from controls.runner.parallel import in_order, one_thread, side_by_side
 from controls.runner.plan import Plan, PlannedControl
+from controls.stats.pvalue import tie_tolerance
 
 _BLOCKS_BYTES = 1 << 29  # what blocks that are evaluated at once may take together
 _BYTES_A_NUMBER = 80  # of a block while it is fitted: about 20 arrays of float32
@@ -34,6 +35,7 @@ class Run:
     observed: Evaluation
     drawn: tuple[Drawn, ...]
     tolerance: float
+    rounding: float = 0.0  # of scores near 1, where activations are drawn in another place of a narrow type
     refitted: tuple[np.ndarray, ...] = ()  # deviations of the observed score and of each control, where units left
 
 
@@ -87,7 +89,7 @@ class _Running:
         self._report(1, "the problem itself")
         drawn = tuple(self._draws(planned, observed) for planned in self.plan.controls)
         refitted = self._refitted() if self.refits else ()
-        return Run(observed, drawn, tolerance, refitted)
+        return Run(observed, drawn, tolerance, _rounding(self.evaluator.problem), refitted)
 
     def stopped(self) -> str:
         """Return what to say where the run was stopped."""
@@ -213,6 +215,18 @@ def blocks_together(planned: PlannedControl, numbers: int) -> int:
 
     memory = max(1, _BLOCKS_BYTES // (_BYTES_A_NUMBER * numbers * planned.blocks[0]))
     return min(torch.get_num_threads(), len(planned.blocks), memory)
+
+
+def tie_width(run: Run, planned: PlannedControl) -> float:
+    """Return the difference up to which the scores of a control's draws count as tied with the observed one."""
+    score = float(run.observed.scores[0])
+    own = run.rounding * max(abs(score), 1.0) if planned.control.level == "activations" else 0.0
+    return max(tie_tolerance(score, run.tolerance), own)
+
+
+def _rounding(problem: Problem) -> float:
+    """Return by how much a score may err that is made of the same activations, drawn: single precision's 1e-5."""
+    return 0.0 if problem.X.dtype.kind != "f" or problem.X.dtype.itemsize > 4 else 1e-5
 
 
 def _column(problem: Problem) -> np.ndarray:

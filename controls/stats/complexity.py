@@ -19,7 +19,7 @@ def lempel_ziv(tables: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of shape (k,)
-        Strings of one symbol have log2(L). Random ones have about L.
+        Strings of one symbol have log2(L). Random ones have somewhat more than L (1.16 L of L = 128).
 
     Notes
     -----

@@ -91,6 +91,26 @@ class DrawsFromTheLaw(_Spoils):
 
 @final
 @dataclass(frozen=True)
+class TurnsAFewFar(_Spoils):
+    """Claims to turn normal rows uniformly, but by noise of heavy tails: a few rows hold nearly all."""
+
+    @property
+    def _sound(self) -> GaussianActivations:
+        return GaussianActivations()
+
+    def null_rows(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray | None:
+        """Return those of the sound control."""
+        return self._sound.null_rows(n, d, rng)
+
+    def _spoilt(self, X: np.ndarray, problem: Problem, rng: np.random.Generator) -> np.ndarray:
+        heavy = rng.standard_cauchy(X.shape)
+        frame = np.linalg.qr(heavy - heavy.mean(axis=0))[0]
+        centred = problem.X - problem.X.mean(axis=0)
+        return problem.X.mean(axis=0) + frame @ np.linalg.qr(centred)[1]
+
+
+@final
+@dataclass(frozen=True)
 class SwapsNorms(_Spoils):
     """Claims to keep the length of every row, but gives it that of another."""
 
@@ -149,8 +169,9 @@ BROKEN_ACTIVATIONS: tuple[tuple[Control, str], ...] = (
     (ShufflesRows(), "claims to destroy which row has which activations within each document"),
     (Stretches(), "claims to keep the inner products of all rows"),
     (DrawsFromTheLaw(), "DrawsFromTheLaw() claims to keep the mean and covariance of the activations"),
+    (TurnsAFewFar(), "rows of which its null is true do not rank anywhere among their draws"),
     (SwapsNorms(), "claims to keep the length of every row"),
     (PhasesOfTheirOwn(), "claims to keep the mean, and the power and cross spectra"),
     (MovesTheMean(), "MovesTheMean() claims to keep the mean and covariance of the activations"),
-    (TooLarge(), "claims to keep the means and covariances of prompts, places and neurons"),
+    (TooLarge(), "claims to keep the means of prompts, places and neurons, and covariances about them"),
 )
