@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from scipy import sparse, stats
 
 import controls as ct
 from controls.core.rng import stream
-from controls.generators.patterns import non_zeros
+from controls.generators.margins import laws_of
+from controls.generators.patterns import non_zeros, strata_of
 from controls.generators.sparsity import _can_change
 
 FIVE = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 0]])
@@ -137,3 +139,101 @@ def test_one_sweep_is_valid_through_a_hub_and_not_without():
 def _typical(pattern, others):
     """How many non-zeros a pattern shares with others: p is valid where all are exchangeable."""
     return sum(int((pattern & other).sum()) for other in others)
+
+
+def test_expected_margins_are_those_asked_for_and_met_by_draws():
+    B = (stream(4, "law").random((40, 12)) < np.linspace(0.05, 0.9, 12)).astype(float)
+    B[0], B[1], B[:, 0] = 0.0, 1.0, 0.0  # an empty row, a nearly full one, an empty column
+    problem = ct.Problem(sparse.csr_array(B * 3.0))
+    (law,) = laws_of(non_zeros(problem.X), strata_of(problem, None), "both")
+    p = np.zeros_like(B)
+    p[:, law.columns] = law.p[law.row_class]
+    np.testing.assert_allclose(p.sum(axis=0), B.sum(axis=0), atol=1e-6)
+    np.testing.assert_allclose(p.sum(axis=1), B.sum(axis=1), atol=1e-6)
+    inside = p[2:, 1:]
+    odds = np.log(inside / (1 - inside))  # of the form a_i + b_j
+    np.testing.assert_allclose(odds - odds[:1] - odds[:, :1] + odds[0, 0], 0.0, atol=1e-5)
+    control, draws = ct.MatchSparsity(margins="expected"), 800
+    mean = sum(fires(control.draw(problem, stream(5, "draw", i))) for i in range(draws)) / draws
+    error = np.sqrt(np.maximum(p * (1 - p), 1e-12) / draws)
+    assert np.abs(mean - p)[(p == 0) | (p > 1 - 1e-9)].max() == 0
+    assert np.abs((mean - p) / error)[(p > 0) & (p < 1 - 1e-9)].max() < 4.5  # of 480 cells
+
+
+def test_results_are_the_same_in_workers_and_from_a_store(tmp_path):
+    rng = stream(6, "workers")
+    X = sparse.csr_array((rng.random((60, 8)) < 0.3) * rng.exponential(size=(60, 8)))
+    problem = ct.Problem(X, rng.integers(2, size=60))
+
+    def scores(draws=9, **how):
+        settings = {"controls": [ct.MatchSparsity(sweeps=2)], "scoring": co_firing, "cv": 2, "draws": draws}
+        return ct.measure(Looks(), problem, **settings, **how).comparisons[0].control_scores
+
+    alone = scores()
+    assert len(set(alone)) > 1
+    np.testing.assert_array_equal(scores(n_jobs=2), alone)
+    scores(4, store=tmp_path / "kept.sqlite")
+    np.testing.assert_array_equal(scores(store=tmp_path / "kept.sqlite"), alone)
+
+
+@dataclass(frozen=True)
+class Looks(ct.Trainer):
+    """Fits nothing: the score looks at the rows held out alone."""
+
+    def fit(self, problem, rng):
+        return "nothing"
+
+
+def co_firing(finding, problem):
+    together = fires(problem).T @ fires(problem)
+    return float(np.square(np.triu(together, 1)).sum())
+
+
+@pytest.mark.parametrize(
+    ("X", "settings", "error", "words"),
+    [
+        ([[1.0, -1.0], [0, 1]], {}, ct.InputError, "non-negative"),
+        ([[1.0, 0, 1]], {}, ct.CannotControl, "only draw the pattern"),
+        ([[1.0], [0], [2]], {}, ct.CannotControl, "only draw the pattern"),
+        ([[1.0, 1], [1, 1]], {"keep": "fill"}, ct.CannotControl, "ShuffleCoordinates"),
+        ([[0.0, 0], [0, 0]], {"keep": "columns"}, ct.CannotControl, "only draw the pattern"),
+        ([[1.0, 0], [0, 1]], {"within": "documents"}, ct.InputError, "Did you mean 'document'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_one_sentence(X, settings, error, words):
+    problem = ct.Problem(np.array(X), groups={"document": np.zeros(len(X))})
+    with pytest.raises(error, match=words):
+        ct.MatchSparsity(**settings).check(problem)
+
+
+def test_settings_that_do_not_fit_are_refused():
+    with pytest.raises(ct.InputError, match="magnitudes must be 'row' or 'all' for keep='rows'"):
+        ct.MatchSparsity("rows", magnitudes="column")
+    with pytest.raises(ct.InputError, match="keep must be one of"):
+        ct.MatchSparsity("cells")
+    with pytest.raises(ct.InputError, match="sweeps must be at least 1"):
+        ct.MatchSparsity(sweeps=0)
+    with pytest.raises(ct.InputError, match="mixing needs"):
+        ct.MatchSparsity("rows").mixing(ct.Problem(FIVE.astype(float)), stream(0))
+
+
+def test_forms_types_and_explicit_zeros():
+    X = sparse.csr_matrix(WIDE.astype(np.float32))
+    X.data[0] = 0.0
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    drawn = ct.MatchSparsity().draw(ct.Problem(X), stream(1)).X
+    assert (type(drawn), drawn.dtype, drawn.nnz) == (sparse.csr_matrix, np.float32, WIDE.sum() - 1)
+    for dtype in (bool, np.int64):
+        drawn = ct.MatchSparsity().draw(ct.Problem(WIDE.astype(dtype)), stream(1)).X
+        assert (drawn.sum(), drawn.dtype) == (WIDE.sum(), np.float64)
+    two = ct.Problem({"a": WIDE.astype(float), "b": WIDE.astype(float)})
+    assert ct.MatchSparsity().draw(two.at("b"), stream(1)).site == "b"
+
+
+def test_mixing_reaches_its_plateau():
+    X = stream(2, "mixing").random((400, 60)) < np.linspace(0.05, 0.5, 60)
+    found = ct.MatchSparsity().mixing(ct.Problem(X), stream(3), sweeps=25)
+    assert found.overlap[0] == 1.0
+    assert found.overlap[1] > found.expected + 0.2
+    assert np.abs(found.overlap[12:] - found.expected).max() < 0.02
+    assert len(found.plot().axes[0].lines) == 3
