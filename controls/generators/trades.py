@@ -24,7 +24,7 @@ def _mixed(state: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def below(state: np.ndarray, bound: int) -> int:
+def below(state: np.ndarray, bound: Any) -> int:
     """Return a whole number from 0 to bound − 1 (below 2^32), each equally probable; the state (1,) moves on.
 
     By multiplication, and rejection of the few products that would make some numbers more probable (Lemire 2019).
@@ -98,7 +98,7 @@ def trade_pairs(indptr: np.ndarray, indices: np.ndarray, order: np.ndarray, firs
 
 
 @njit(cache=True, nogil=True)
-def _count_shared(indices: np.ndarray, at_a: int, size_a: int, at_b: int, size_b: int) -> int:
+def _count_shared(indices: np.ndarray, at_a: Any, size_a: Any, at_b: Any, size_b: Any) -> int:
     i = j = shared = 0
     while i < size_a and j < size_b:
         first, second = indices[at_a + i], indices[at_b + j]
