@@ -24,7 +24,7 @@ def _mixed(state: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def below(state: np.ndarray, bound: Any) -> int:
+def below(state: np.ndarray, bound: Any) -> Any:
     """Return a whole number from 0 to bound − 1 (below 2^32), each equally probable; the state (1,) moves on.
 
     By multiplication, and rejection of the few products that would make some numbers more probable (Lemire 2019).
