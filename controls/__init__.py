@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from controls.generators.rescale import MatchActivations as MatchActivations
     from controls.generators.sequences import ShiftLabels as ShiftLabels
     from controls.generators.shuffle_tokens import ShuffleTokens as ShuffleTokens
+    from controls.generators.sparsity import MatchSparsity as MatchSparsity
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
     from controls.generators.weights import Reinitialize as Reinitialize
     from controls.kept import load as load
@@ -130,6 +131,7 @@ _HOME = {
     "InputBaseline": "generators.inputs",
     "InteractionLabels": "generators.interactions",
     "MatchActivations": "generators.rescale",
+    "MatchSparsity": "generators.sparsity",
     "MatchSpectrum": "generators.spectrum",
     "PermuteWeights": "generators.permute",
     "PlantDictionary": "generators.planted",

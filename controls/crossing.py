@@ -15,7 +15,7 @@ from controls.core.study import Study
 from controls.core.trainer import BatchTrainer, Trainer
 from controls.kept import remember, site_title
 from controls.probes.from_sklearn import EstimatorTrainer, fixed_seed
-from controls.runner.draws import draw_stream
+from controls.runner.draws import draw_stream, start_of
 from controls.runner.execute import Means, Progress, Run, run_plan
 from controls.runner.prepare import Prepared, prepare
 from controls.stats.differences import Scores
@@ -145,8 +145,9 @@ def redrawn(
     if others is not None:
         yield from ((each, f"other {number}") for number, each in enumerate(others))
         return
+    starts = [start_of(seed, against, problem) for problem in trained]
     for number in range(count):
-        drawn = against.draw(trained[number % len(trained)], draw_stream(seed, against, number))
+        drawn = against.draw(starts[number % len(starts)], draw_stream(seed, against, number))
         if isinstance(drawn.X, np.ndarray) and np.array_equal(drawn.X, trained[number % len(trained)].X):
             raise CannotControl(
                 f"against must draw models with other activations, but those of draw {number} are the same to the bit; "

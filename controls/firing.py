@@ -15,7 +15,7 @@ from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.core.validate import one_of, real_number, whole_number
 from controls.generators.moments import chunks
-from controls.runner.draws import draw_stream
+from controls.runner.draws import draw_stream, start_of
 from controls.runner.prepare import require_problem
 from controls.stats.multiple import adjust
 
@@ -271,9 +271,13 @@ def cofiring(
             if progress is not None:
                 progress(done, total, name)
 
-        def drawn(control: Control = control, report: Callable[[], None] = report) -> Iterator[np.ndarray]:
+        start = start_of(seed, control, problem)
+
+        def drawn(
+            control: Control = control, start: Problem = start, report: Callable[[], None] = report
+        ) -> Iterator[np.ndarray]:
             for i in range(draws):
-                yield together(control.draw(problem, draw_stream(seed, control, i)), latents)[upper]
+                yield together(control.draw(start, draw_stream(seed, control, i)), latents)[upper]
                 report()
 
         rungs[name] = _rung(control, problem, observed, drawn, draws, seed)

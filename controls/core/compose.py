@@ -80,6 +80,10 @@ class Composed(Control):
         """What the last part destroys, and whatever earlier parts destroyed."""
         return tuple(dict.fromkeys(gone for part in self.parts for gone in part.destroys))
 
+    def start(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return what the first part's draws start from."""
+        return self.parts[0].start(problem, rng)
+
     def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
         """Return the problem after every part, each with a stream of its own."""
         for part, own in zip(self.parts, rng.spawn(len(self.parts)), strict=True):

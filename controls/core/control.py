@@ -62,6 +62,13 @@ class Control(ABC):
         """The control whose random streams this one draws from: its own, but where several are to share their draws."""
         return self
 
+    def start(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return what all draws of one comparison start from: the problem itself, but for chains that have a hub.
+
+        Asked for once per comparison, with a stream of its own; ``draw(start, rng)`` goes on from there.
+        """
+        return problem
+
     @abstractmethod
     def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
         """Return a changed copy of the problem; the problem itself stays as it is."""

@@ -21,6 +21,11 @@ def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:
     return stream(seed, "draw", _stream_key(control), draw)
 
 
+def start_of(seed: int, control: Control, problem: Problem) -> Problem:
+    """Return what all draws of a control start from: mostly the problem itself."""
+    return control.start(problem, stream(seed, "start", _stream_key(control)))
+
+
 def _stream_key(control: Control) -> str:
     control = control.drawn_like
     try:

@@ -14,7 +14,7 @@ from controls.core.key import content_key
 from controls.core.problem import Problem
 from controls.runner.attempt import Part, attempted
 from controls.runner.collected import Collected, Drawn, part_name
-from controls.runner.draws import a_few, draw_stream, few_labels, label_blocks
+from controls.runner.draws import a_few, draw_stream, few_labels, label_blocks, start_of
 from controls.runner.evaluate import Evaluator
 from controls.runner.evaluation import Evaluation, repeat_first
 from controls.runner.expected import Refits, group_count, jackknife_deviations
@@ -135,9 +135,13 @@ class _Running:
         if planned.control.level == "labels":
             return self._label_parts(planned, observed, few, todo)
 
+        start = self.evaluator.problem
+        if todo(planned.draws - 1):
+            start = start_of(self.evaluator.seed, planned.control, start)
+
         def work(draw: int) -> Part:
             evaluator, wanted = self.evaluator, few[[draw]]
-            changed = planned.control.draw(evaluator.problem, draw_stream(evaluator.seed, planned.control, draw))
+            changed = planned.control.draw(start, draw_stream(evaluator.seed, planned.control, draw))
             own = replace(evaluator, problem=changed, _engines={})
             part = attempted(lambda _: own.evaluate(_column(changed), wanted=wanted), draw, wanted, observed)
             return replace(part, proofs=(changed.proof,) if changed.proof else ())

@@ -19,6 +19,7 @@ from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Tra
 from controls.testing.broken_activations import BROKEN_ACTIVATIONS
 from controls.testing.broken_inputs import BROKEN_INPUTS
 from controls.testing.broken_kinds import BROKEN_KINDS
+from controls.testing.broken_sparsity import BROKEN_SPARSITY
 from controls.testing.broken_weights import BROKEN_WEIGHTS
 
 
@@ -233,6 +234,7 @@ BROKEN_CONTROLS: tuple[tuple[Control, str], ...] = (
     (OrdersOtherwise(), "in the order that order() returns"),
     *BROKEN_KINDS,
     *BROKEN_ACTIVATIONS,
+    *BROKEN_SPARSITY,
     *BROKEN_WEIGHTS,
     *BROKEN_INPUTS,
 )

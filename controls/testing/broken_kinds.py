@@ -54,6 +54,10 @@ class Claims(Control):
         """What the sound control destroys."""
         return self._sound.destroys
 
+    def start(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return what draws of the sound control start from."""
+        return self._sound.start(problem, rng)
+
     def orbit(self, problem: Problem) -> Orbit | None:
         """Return that of the sound control."""
         return self._sound.orbit(problem)

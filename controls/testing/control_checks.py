@@ -19,7 +19,7 @@ from controls.core.problem import Problem
 from controls.core.properties import Association, Property
 from controls.core.rng import stream
 from controls.testing._state import drawn_content, nothing_changes
-from controls.testing.problems import group_names, ugly_problems
+from controls.testing.problems import group_names, sparse_problems, ugly_problems
 
 _LEVELS = ("labels", "inputs", "weights", "activations", "finding")
 STRICT = 1e-4  # level of each test of chance; seeds are fixed, so that a control passes always or never
@@ -76,6 +76,8 @@ class Trial:
             return
         if self.control.level != "weights":
             yield from ugly_problems(names, self.seed)
+            if self.control.level == "activations":
+                yield from sparse_problems(names, self.seed)
             return
         from controls.testing.weight_problems import ugly_weight_problems
 
@@ -139,7 +141,7 @@ def yield_control_checks(
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name of each check of a control, and the check; parameters are those of check_control."""
     from controls.testing.input_checks import check_inputs
-    from controls.testing.law_checks import check_law
+    from controls.testing.law_checks import check_law, check_patterns
     from controls.testing.orbit_checks import check_orbit
     from controls.testing.weight_checks import check_weights
 
@@ -148,8 +150,9 @@ def yield_control_checks(
     dear = control.level == "weights" or reads_tokens(control)
     trial = Trial(control, problem, min(draws, _MODEL_DRAWS) if dear else draws, seed)
     checks = [check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys]
-    of_laws = control.level == "activations" and control.inference == "exact"
-    checks.append(check_inputs if reads_tokens(control) else check_law if of_laws else check_orbit)
+    endless = control.level == "activations" and control.inference == "exact"
+    checks.append(check_inputs if reads_tokens(control) else check_law if endless else check_orbit)
+    checks += [check_patterns] if endless else []
     for check in (*checks, check_refuses_identity, *([check_weights] if control.level == "weights" else [])):
         yield check.__name__.removeprefix("check_"), partial(check, trial)
 
@@ -263,8 +266,9 @@ def check_index(trial: Trial) -> None:
 def check_preserves(trial: Trial) -> None:
     """Every property that is preserved holds on every draw."""
     for problem in trial.problems():
+        start = trial.control.start(problem, stream(trial.seed, "check", "start"))
         for i in range(trial.draws):
-            drawn = trial.draw(problem, i)
+            drawn = trial.draw(problem if i % 2 else start, i)
             for kept in trial.control.preserves:
                 if not kept.holds(problem, drawn):
                     raise trial.fail(f"claims to keep {kept.words}, but draw {i} does not (labels {problem.target}).")

@@ -44,6 +44,23 @@ def ugly_problems(names: tuple[str, ...] = (), seed: int = 0) -> Iterator[Proble
         yield _problem(kind, constant, dict.fromkeys(names, like), stream(seed, "ugly", kind, constant))
 
 
+def sparse_problems(names: tuple[str, ...] = (), seed: int = 0) -> Iterator[Problem]:
+    """Yield ugly problems whose activations are sparse and non-negative: one dense, one CSR (of numbers as labels).
+
+    Of 7 features one never fires, one always, and three fire together; one row has none.
+    """
+    from scipy import sparse
+
+    for kind, form in (("binary", np.asarray), ("continuous", sparse.csr_array)):
+        problem = _problem(kind, "", dict.fromkeys(names, "document"), stream(seed, "ugly", kind, ""))
+        rng = stream(seed, "ugly", "sparse", kind)
+        fires = rng.random((problem.n, 7)) < [0.0, 1.1, 0.1, 0.3, 0.5, 0.2, 0.2]
+        fires[:, 2:5] |= rng.random((problem.n, 1)) < 0.2
+        fires[3] = False
+        latents: Any = form(fires * np.round(rng.exponential(size=fires.shape) + 0.1, 1))
+        yield problem.with_activations(latents)
+
+
 def tiny_problems(names: tuple[str, ...] = (), seed: int = 0) -> Iterator[Problem]:
     """Yield the first few rows, or groups, of every ugly problem: small enough to enumerate."""
     for problem in ugly_problems(names, seed):
