@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TIES = 1e-9
+_ONE_ROW = 1.0  # added to each variance of counts: pairs that hardly vary among draws must not set the scale
 
 
 @final
@@ -42,7 +43,8 @@ class Rung:
     mean : array of shape (pairs,)
         Rows in which both fire, mean over the draws.
     z : array of shape (pairs,)
-        Observed less mean, in standard deviations over observed and draws.
+        Observed less mean, both over observed and draws, in units of √(variance + 1): one row more or less of a pair
+        that draws never change is no large deviation.
     p_value : array of shape (pairs,)
         (1 + draws with as many rows) / (draws + 1).
     adjusted_p : array of shape (pairs,)
@@ -320,8 +322,7 @@ def _rung(
         squares += np.square(counts - observed.astype(np.float64))
     mean = total / draws
     shift = (mean - observed) * draws / (draws + 1)  # of the mean over observed and draws from the observed
-    spread = np.sqrt(np.maximum(squares / (draws + 1) - np.square(shift), 0.0))
-    spread = np.where(spread > _TIES, spread, 1.0)
+    spread = np.sqrt(np.maximum(squares / (draws + 1) - np.square(shift), 0.0) + _ONE_ROW)
     centre = observed + shift
     z = (observed - centre) / spread
     exceed, exceed_all = np.zeros(len(observed), dtype=np.int64), np.zeros(len(observed), dtype=np.int64)

@@ -183,12 +183,26 @@ def _paths(layer: str | None, layers: Sequence[str] | None) -> tuple[str, ...]:
 def _own_groups(inputs: ModelInputs, rows: Rows) -> dict[str, np.ndarray]:
     """Return the columns that the inputs themselves give."""
     groups = {"sequence": rows.sequence_of, "position": rows.number}
-    if inputs.texts is not None and inputs.words is not None and rows.n > len(inputs):
-        words = [inputs.texts[s][w] for s, w in zip(rows.sequence_of, rows.number, strict=True)]
+    word = _word_of(inputs, rows)
+    if word is not None and inputs.texts is not None:
+        words = [inputs.texts[s][w] for s, w in zip(rows.sequence_of, word, strict=True)]
         groups["word"] = np.array(words, dtype=np.str_)
-    elif inputs.ids is not None and rows.position is not None and rows.n == len(rows.row):
+    if inputs.ids is not None and rows.position is not None and _are_tokens(rows):
         groups["token"] = inputs.ids.cpu().numpy()[rows.sequence, rows.position]
     return groups
+
+
+def _are_tokens(rows: Rows) -> bool:
+    """Whether each row is a position, under its own number."""
+    single = rows.position is not None and rows.n == len(rows.row)
+    return single and np.array_equal(rows.number, rows.position)  # type: ignore[arg-type]
+
+
+def _word_of(inputs: ModelInputs, rows: Rows) -> np.ndarray | None:
+    """Return the number of each row's word in its sequence; None where inputs are no words, or rows whole sequences."""
+    if inputs.texts is None or inputs.words is None or rows.n <= len(inputs):
+        return None
+    return inputs.words[rows.sequence, rows.position] if _are_tokens(rows) else rows.number
 
 
 def _as_rows(column: Any, rows: Rows, inputs: ModelInputs, name: str) -> np.ndarray:
@@ -216,16 +230,18 @@ def _as_rows(column: Any, rows: Rows, inputs: ModelInputs, name: str) -> np.ndar
 
 def _nested(column: Sequence[Sequence[Any]], rows: Rows, inputs: ModelInputs, name: str) -> np.ndarray:
     """Return the entries of the words (or tokens) that have a row."""
-    if inputs.texts is not None and "word" in _own_groups(inputs, rows):
+    word = _word_of(inputs, rows)
+    if word is not None and inputs.texts is not None:
         off = [i for i, (part, text) in enumerate(zip(column, inputs.texts, strict=True)) if len(part) != len(text)]
         if off:
             raise InputError(
                 f"{name} must have a list per sequence with an entry for each of its words, but the list of sequence "
                 f"{off[0]} has {len(column[off[0]])} where there are {len(inputs.texts[off[0]])}."
             )
+    number = rows.number if word is None else word
     sequences, firsts = np.unique(rows.sequence_of, return_index=True)
     lengths = np.array([len(part) for part in column])
-    highest = np.maximum.reduceat(rows.number, firsts)
+    highest = np.maximum.reduceat(number, firsts)
     short = np.flatnonzero(highest >= lengths[sequences])
     if len(short):
         where = int(sequences[short[0]])
@@ -233,4 +249,4 @@ def _nested(column: Sequence[Sequence[Any]], rows: Rows, inputs: ModelInputs, na
             f"{name} must have a list per sequence with an entry for each of its words or tokens, but the list of "
             f"sequence {where} has {lengths[where]} where there are at least {int(highest[short[0]]) + 1}."
         )
-    return np.array([column[s][w] for s, w in zip(rows.sequence_of, rows.number, strict=True)])
+    return np.array([column[s][w] for s, w in zip(rows.sequence_of, number, strict=True)])

@@ -108,6 +108,16 @@ def plain(model: Reader, words: list[str], layer: int = 1) -> torch.Tensor:
     return found[0][0]
 
 
+@pytest.mark.parametrize("pooling", ["token", "word_first"])
+def test_tokens_of_words_have_their_word_and_its_labels(reader, pooling):
+    words = [["ab", "c"], ["d", "efg", "h"]]
+    labels = [[0, 1], [2, 3, 4]]
+    problem = ct.from_model(reader, words, layer="blocks.1", tokenizer=Words(), pooling=pooling, labels=labels)
+    wanted = [w for text in words for w in text for _ in (w if pooling == "token" else "x")]
+    assert problem.groups["word"].tolist() == wanted
+    assert problem.labels.tolist() == [{"ab": 0, "c": 1, "d": 2, "efg": 3, "h": 4}[w] for w in wanted]
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
 def test_words_are_pooled_as_by_hand_whatever_the_batch(reader, batch_size):
     for pooling, take in (("word_first", lambda x: x[0]), ("word_last", lambda x: x[-1]), ("word_mean", torch.mean)):

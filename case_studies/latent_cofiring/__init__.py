@@ -1,0 +1,1 @@
+"""Do SAE latents fire together beyond what their rates and the tokens' sparsity explain?"""
