@@ -92,6 +92,11 @@ THEMES = (
         "true. What is planted is found, and what is not there is not.",
     ),
     Theme(
+        "sparsity",
+        "Controls on sparse latents",
+        "`ct.MatchSparsity` on latents whose law is known: a ladder of nulls, each fooled by what the next one keeps.",
+    ),
+    Theme(
         "interactions",
         "Labels that are products of concepts",
         "`ct.InteractionLabels` through `ct.measure`; a probe that computes the product itself; and control tasks "
