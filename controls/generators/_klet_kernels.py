@@ -1,4 +1,4 @@
-"""Compiled kernels of k-let shuffles: numba is imported here, and here only, when the first draw is made.
+"""Compiled kernels of k-let shuffles; importing this file loads numba.
 
 Documents are handled one by one with a seed each, so that results depend on neither order nor threads.
 Kernels release the interpreter's lock: callers share documents out over threads of their own.
@@ -6,45 +6,11 @@ Kernels release the interpreter's lock: callers share documents out over threads
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function, keeping the code on disk where there is a place that can be written to."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # a read-only installation without a cache folder
-        return numba.njit(nogil=True)(function)
-
-
-@compiled
-def next_bits(state: np.ndarray) -> Any:
-    """Return 64 random bits (splitmix64) and move the state (1,) on."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@compiled
-def below(state: np.ndarray, n: int) -> int:
-    """Return a whole number, exactly uniform over 0 … n−1 with n under 2^32 (Lemire's product, with rejection)."""
-    if n == 1:
-        return 0
-    size = np.uint64(n)
-    product = (next_bits(state) >> np.uint64(32)) * size
-    low = product & np.uint64(0xFFFFFFFF)
-    if low < size:
-        least = (np.uint64(1 << 32) - size) % size
-        while low < least:
-            product = (next_bits(state) >> np.uint64(32)) * size
-            low = product & np.uint64(0xFFFFFFFF)
-    return np.int64(product >> np.uint64(32))  # type: ignore[return-value]
+from controls.generators._random_kernels import below, compiled
 
 
 @compiled

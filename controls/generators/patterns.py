@@ -114,7 +114,7 @@ def drawn_fill(old: NonZeros, strata: Strata, rng: np.random.Generator) -> tuple
 
 def drawn_rows(old: NonZeros, strata: Strata, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return a pattern with as many non-zeros in each row, in any columns."""
-    from controls.generators.trades import choose
+    from controls.generators._trade_kernels import choose
 
     return old.indptr, choose(old.indptr, old.d, seeds_for(old.n, rng))
 
@@ -135,7 +135,7 @@ def rows_for(
     """Return non-zeros per row (n,) and their columns: each column in ``counts`` distinct rows of n, any of them."""
     from scipy import sparse
 
-    from controls.generators.trades import choose
+    from controls.generators._trade_kernels import choose
 
     indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     rows = choose(indptr, n, seeds_for(len(counts), rng))
@@ -180,7 +180,7 @@ def shuffled_values(
     old: NonZeros, pattern: tuple[np.ndarray, np.ndarray], strata: Strata, per: str, rng: np.random.Generator
 ) -> np.ndarray:
     """Return the values of a drawn pattern: those there were, in random order within each column, row or stratum."""
-    from controls.generators.trades import columns_shuffled, shuffle_runs
+    from controls.generators._trade_kernels import columns_shuffled, shuffle_runs
 
     indptr, indices = pattern
     if per == "column":

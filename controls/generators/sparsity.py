@@ -274,7 +274,7 @@ class _Chain:
 
     def go(self, done: int) -> float:
         """Go on until so many sweeps are done; return the share of non-zeros that are where they were at the start."""
-        from controls.generators.trades import overlap, trade_pairs
+        from controls.generators._trade_kernels import overlap, trade_pairs
 
         while self.done < done:
             order = (

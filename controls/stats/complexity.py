@@ -44,12 +44,12 @@ def lempel_ziv(tables: np.ndarray) -> np.ndarray:
 def _kernel() -> Any:
     import numba
 
-    @numba.njit(parallel=True)
+    @numba.njit(nogil=True)
     def words(tables: np.ndarray) -> np.ndarray:
         """Return the number of words of each string, the last one counted also where it is cut short."""
         count, length = tables.shape
         found = np.empty(count, dtype=np.float64)
-        for row in numba.prange(count):
+        for row in range(count):
             total, start = 0, 0
             while start < length:
                 longest = 0  # of what begins earlier and agrees with what begins here; they may overlap

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import smollm2
 import torch
 from problems import TOL, UNCORRELATED
+from smollm2 import table as smollm2_table
 from timing import cores
 from tokens import Shuffled
 from tokens import table as tokens_table
+from trades import Trades
+from trades import table as trades_table
 from weight_memory import Peak
 from weight_memory import table as peaks_table
 from weights import Drawn
@@ -86,6 +90,8 @@ class Page:
     ways: list[Way] = field(default_factory=list)
     weights: list[Drawn] = field(default_factory=list)
     shuffles: list[Shuffled] = field(default_factory=list)
+    smollm2: list[smollm2.Drawn] = field(default_factory=list)
+    trades: list[Trades] = field(default_factory=list)
     peaks: list[Peak] = field(default_factory=list)
 
     def text(self) -> str:
@@ -119,12 +125,20 @@ class Page:
                 "out and the check of every spectrum included. Beside it `torch.nn.init.orthogonal_` on these shapes."
             )
             parts += ["## Weights", words, weights_table(self.weights)]
+        if self.smollm2:
+            parts.append(smollm2_table(self.smollm2))
         if self.shuffles:
             words = (
                 "Draws of `ShuffleTokens(keep=k)` without the model: all documents, once the text is sorted and code "
                 "is compiled. numpy's `permuted` shuffles the same documents, which keeps single tokens only."
             )
             parts += ["## Shuffled tokens", words, tokens_table(self.shuffles)]
+        if self.trades:
+            words = (
+                '`MatchSparsity(keep="both")`: one trade of all rows in random pairs, in one thread, and a draw. '
+                "Memory is that of the matrix and what the draw took beyond it at its most."
+            )
+            parts += ["## Sparse matrices", words, trades_table(self.trades)]
         if self.peaks:
             words = (
                 "Peak of a fresh process during one draw, less what it held before the model was made, beside the "

@@ -17,8 +17,10 @@ from statistics import median
 
 from page import Growth, Memory, Page, Speed
 from problems import KINDS, UNCORRELATED, made_like, make_problem
+from smollm2 import measured as of_smollm2
 from timing import FOLDS, largest_gradient, line, ours, peer, product_rate, seconds, useful_work
 from tokens import shuffles
+from trades import trades
 from weight_memory import peaks
 from weights import of_minilm
 from workers import ways
@@ -98,6 +100,10 @@ def the_rest(page: Page, repeats: int) -> Iterator[str]:
     yield "weights"
     page.shuffles.extend(shuffles(repeats))
     yield "tokens"
+    page.trades.extend(trades())
+    yield "sparse matrices"
+    page.smollm2.extend(of_smollm2(min(repeats, 3)))
+    yield "SmolLM2"
     page.peaks.extend(peaks())
     yield "memory of draws"
 

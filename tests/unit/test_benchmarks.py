@@ -17,7 +17,7 @@ HERE = Path(__file__).parents[1] / "benchmarks"
 def run(monkeypatch):
     """The module that times, with small sizes; its parts find each other by plain names, as in a script."""
     monkeypatch.syspath_prepend(str(HERE))
-    for name in ("problems", "timing", "weights", "tokens", "page", "workers", "run"):
+    for name in ("problems", "timing", "weights", "tokens", "trades", "smollm2", "page", "workers", "run"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = importlib.import_module("run")
     monkeypatch.setattr(found, "N", 200)
@@ -66,6 +66,15 @@ def test_shuffles_are_timed(run):
     text = page.Page(sizes, (1.0, 2.0), shuffles=rows).text()
     assert text.count("| at least 5 |") == 4
     assert "500 sentences of 24" in text
+
+
+def test_trades_are_timed(run):
+    found = importlib.import_module("trades").figures(300, 200, 10, repeats=1)
+    assert found.trade > 0
+    assert found.draw > found.trade
+    sizes = {"n": 200, "d": 8, "classes": 3, "repeats": 1, "full": False}
+    text = importlib.import_module("page").Page(sizes, (1.0, 2.0), trades=[found]).text()
+    assert f"| {found.non_zeros:,} | 300 × 200 |" in text
 
 
 def test_sections_without_rows_are_left_out(run):

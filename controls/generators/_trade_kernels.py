@@ -9,38 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # splitmix64 (Steele, Lea and Flood 2014): increment and two multipliers
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_LOW = np.uint64(0xFFFFFFFF)
+from controls.generators._random_kernels import below, compiled
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _mixed(state: Any) -> Any:
-    state = (state ^ (state >> np.uint64(30))) * _FIRST
-    state = (state ^ (state >> np.uint64(27))) * _SECOND
-    return state ^ (state >> np.uint64(31))
-
-
-@njit(cache=True, nogil=True)
-def below(state: np.ndarray, bound: Any) -> Any:
-    """Return a whole number from 0 to bound − 1 (below 2^32), each equally probable; the state (1,) moves on.
-
-    By multiplication, and rejection of the few products that would make some numbers more probable (Lemire 2019).
-    """
-    many = np.uint64(bound)
-    state[0] += _GAMMA
-    product = (_mixed(state[0]) >> np.uint64(32)) * many
-    if (product & _LOW) < many:
-        least = (np.uint64(0x100000000) - many) % many
-        while (product & _LOW) < least:
-            state[0] += _GAMMA
-            product = (_mixed(state[0]) >> np.uint64(32)) * many
-    return np.int64(product >> np.uint64(32))
-
-
-@njit(cache=True, nogil=True)
+@compiled
 def trade_pairs(indptr: np.ndarray, indices: np.ndarray, order: np.ndarray, firsts: np.ndarray, seeds: np.ndarray):
     """Let pairs of rows trade, in place: what only one of two rows has is shared out anew, each keeping its number.
 
@@ -97,7 +70,7 @@ def trade_pairs(indptr: np.ndarray, indices: np.ndarray, order: np.ndarray, firs
             left -= 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count_shared(indices: np.ndarray, at_a: Any, size_a: Any, at_b: Any, size_b: Any) -> int:
     i = j = shared = 0
     while i < size_a and j < size_b:
@@ -108,7 +81,7 @@ def _count_shared(indices: np.ndarray, at_a: Any, size_a: Any, at_b: Any, size_b
     return shared
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def overlap(indptr: np.ndarray, indices: np.ndarray, other: np.ndarray) -> int:
     """Return how many non-zeros two matrices with the same numbers per row share."""
     shared = 0
@@ -123,7 +96,7 @@ def overlap(indptr: np.ndarray, indices: np.ndarray, other: np.ndarray) -> int:
     return shared
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def choose(indptr: np.ndarray, n: int, seeds: np.ndarray) -> np.ndarray:
     """Return sorted distinct numbers below n for every row, as many as ``indptr`` has room for (Floyd's sampling)."""
     chosen = np.empty(indptr[-1], np.int32)
@@ -143,7 +116,7 @@ def choose(indptr: np.ndarray, n: int, seeds: np.ndarray) -> np.ndarray:
     return chosen
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shuffle_runs(values: np.ndarray, bounds: np.ndarray, seeds: np.ndarray):
     """Shuffle each run ``values[bounds[i]:bounds[i + 1]]``, in place (Fisher and Yates)."""
     state = np.empty(1, np.uint64)
@@ -154,7 +127,7 @@ def shuffle_runs(values: np.ndarray, bounds: np.ndarray, seeds: np.ndarray):
             values[i], values[j] = values[j], values[i]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def columns_shuffled(
     indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, drawn: tuple, strata: tuple, seeds: np.ndarray
 ) -> np.ndarray:
@@ -199,7 +172,7 @@ def columns_shuffled(
     return found
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _column_starts(indptr: np.ndarray, indices: np.ndarray, rows: np.ndarray, columns: tuple, stratum: int):
     """Give each column that the rows have a place for as many values as it has there; counts are 0 afterwards."""
     last_seen, starts, counts = columns
