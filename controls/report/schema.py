@@ -254,7 +254,9 @@ def to_model(record: AnyRecord) -> tuple[str, BaseModel]:
     for schema, (kind, model) in KINDS.items():
         if isinstance(record, kind):
             return schema, model.model_validate(_plain(record))
-    raise InputTypeError(f"record must be what this library found, got {type(record).__name__}.")
+    raise InputTypeError(
+        f"record must be a Result, Sweep, DifferenceInDifferences or ModelComparison, got {type(record).__name__}."
+    )
 
 
 def _plain(value: Any) -> Any:

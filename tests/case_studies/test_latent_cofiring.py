@@ -41,7 +41,7 @@ def test_the_short_form_gives_what_is_expected(short):
     assert results["draws"] == SHORT.draws
     assert json.loads((folder / "results.json").read_text()) == results
     assert (folder / "pairs.png").stat().st_size > 5000
-    assert "MatchSparsity(keep='both', within='token')" in (folder / "README.md").read_text()
+    assert "| `MatchSparsity(within='token')` |" in (folder / "README.md").read_text()
 
 
 def test_the_page_says_what_the_results_say():

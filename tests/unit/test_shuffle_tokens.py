@@ -177,7 +177,7 @@ def test_rows_of_words_cannot_follow_single_tokens():
 
 
 def test_compiles_where_nothing_can_be_written(monkeypatch):
-    from controls.generators import _klet_kernels as kernels
+    from controls.generators import _random_kernels as kernels
 
     def no_cache(**options):
         if options.get("cache"):
