@@ -435,7 +435,7 @@ REPORTS = [report.as_text, report.as_json, report.plot, report.as_frame, report.
 
 @pytest.mark.parametrize("function", REPORTS)
 def test_what_is_no_record_is_refused(function: Any) -> None:
-    with pytest.raises(InputTypeError, match="must be a Result.*, got dict"):
+    with pytest.raises(InputTypeError, match=r"must be a Result.*, got dict"):
         function({} if function is not report.as_html else [{}])
 
 
