@@ -166,21 +166,24 @@ class Cofiring:
         """Return a figure of how many pairs survive each rung."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(7, 1.2 + 0.45 * len(self.rungs)), layout="constrained")
+        figure = Figure(figsize=(8, 1.6 + 0.55 * len(self.rungs)), layout="constrained")
         axes = figure.subplots()
         places = np.arange(len(self.rungs))
         shown = (("none", "uncorrected", "0.85"), ("bh", "BH", "0.6"), ("max_t", "max-T", "C0"))
+        most = 1
         for i, (correction, words, colour) in enumerate(shown):
             counts = [self.count(name, correction) for name in self.rungs]
             bars = axes.barh(places + 0.27 * (1 - i), counts, height=0.25, color=colour, label=words)
-            axes.bar_label(bars, padding=3, fontsize=8)
+            axes.bar_label(bars, labels=[f"{count:,}" for count in counts], padding=3, fontsize=8)
+            most = max(most, *counts)
         chance = self.alpha * len(self.observed)
         axes.axvline(chance, color="C3", linestyle=":", label="uncorrected, by chance")
         axes.set_yticks(places, list(self.rungs))
         axes.invert_yaxis()
-        axes.set(xlabel=f"pairs of {len(self.observed)} that fire together more often than in draws", xlim=(0, None))
-        axes.margins(x=0.12)
-        axes.legend(frameon=False, fontsize=8)
+        axes.set(xlabel=f"pairs of {len(self.observed):,} that fire together more often than in draws")
+        axes.set_xlim(0, 1.15 * max(most, chance))
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
         return figure
 
 
