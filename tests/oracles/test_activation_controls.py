@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from scipy import sparse, stats
-from sklearn.linear_model import RidgeClassifier
+from sklearn.linear_model import Ridge, RidgeClassifier
 
 import controls as ct
 from controls.core.arrays import is_mapped
@@ -278,3 +278,86 @@ def test_cells_are_new_at_every_draw_and_hold_one_label():
     assert both <= 8
     with pytest.raises(ct.InputError, match="at most the number of rows, 200"):
         ct.ClusterTask(201).check(problem)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e-5])
+def test_tensor_laws_do_not_hang_on_the_scale_of_neurons(scale):
+    rng = stream(23)
+    X = rng.standard_normal((30 * 12, 8))
+    X[:, 0] *= scale
+    groups = {"sequence": np.repeat(np.arange(30), 12), "position": np.tile(np.arange(12), 30)}
+    problem = ct.Problem(X, groups=groups)
+    draws = [ct.MatchCovariances().draw(problem, stream(24, i)).X for i in range(20)]
+    spread = np.mean([drawn.std(axis=0) / X.std(axis=0) for drawn in draws], axis=0)
+    np.testing.assert_allclose(spread, 1.0, atol=0.05)
+    among = np.mean([np.abs(np.corrcoef(drawn[:, 1:].T)[np.triu_indices(7, 1)]).mean() for drawn in draws])
+    assert among < 0.1
+
+
+@pytest.mark.parametrize("kind", ["once", "per_row"])
+@pytest.mark.parametrize(("n", "d", "m", "rank"), [(60, 100, 300, 100), (300, 8, 7, 4), (50, 50, 200, 50)])
+def test_planted_activations_have_the_moments_whatever_the_rank(kind, n, d, m, rank):
+    rng = stream(25, n, d)
+    code = rng.exponential(size=(n, m)) * (rng.random((n, m)) < 0.3)
+    X = code @ rng.standard_normal((m, rank)) @ rng.standard_normal((rank, d))
+    problem = ct.Problem({"layer": X, "latents": code}).at("layer")
+    drawn = ct.PlantDictionary("latents", kind).draw(problem, stream(26)).X
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(X.T), atol=1e-6 * np.abs(np.cov(X.T)).max())
+    np.testing.assert_allclose(drawn.mean(axis=0), X.mean(axis=0), atol=1e-7 * np.abs(X).max())
+
+
+def test_noise_needs_rows_beside_the_code():
+    rng = stream(27)
+    code = rng.exponential(size=(40, 90)) * (rng.random((40, 90)) < 0.3)
+    problem = ct.Problem({"layer": code @ rng.standard_normal((90, 60)), "latents": code}).at("layer")
+    with pytest.raises(ct.CannotControl, match="needs more rows for noise"):
+        ct.PlantDictionary("latents", noise=0.3).check(problem)
+
+
+def test_rows_of_units_are_not_taken_for_independent_without_labels_either():
+    (words,) = ct.ShuffleCoordinates().caveats(ct.Problem(table().X, groups=table().groups, unit="sequence"), stream(0))
+    assert "as independent of one another" in words
+
+
+def test_rotations_of_single_precision_tie_with_what_they_turn():
+    rng = stream(28)
+    X = rng.standard_normal((120, 4)).astype(np.float32)
+    problem = ct.Problem(X, X[:, 0] + 0.5 * rng.standard_normal(120))
+    for seed in range(10):
+        result = ct.measure(Ridge(), problem, controls=[ct.RotateActivations()], scoring="r2", draws=19, seed=seed)
+        assert result["RotateActivations"].p_value == 1.0
+
+
+@pytest.mark.parametrize("steady", [0.0, 1e-9])
+def test_drift_that_is_the_same_everywhere_is_seen(steady):
+    rng, groups = stream(29), {"sequence": np.repeat(np.arange(20), 8)}
+    X = rng.standard_normal((160, 3))
+    X[:, 0] = np.tile([50.0, 0, 0, 0, 0, 0, 0, 0], 20) + steady * rng.standard_normal(160)
+    assert "not stationary" in ct.RandomizePhases().caveats(ct.Problem(X, groups=groups), rng)[0]
+    few = ct.Problem(X[:16], groups={"sequence": groups["sequence"][:16]})
+    assert "could not be tested" in ct.RandomizePhases().caveats(few, rng)[0]
+
+
+def test_cells_never_have_one_label_alone():
+    rng = stream(30)
+    rare = ct.Problem(rng.standard_normal((400, 3)), np.arange(400) < 4)
+    for control in (ct.ClusterTask(2), ct.ClusterTask(50)):
+        assert all(len(np.unique(control.draw(rare, stream(31, i)).labels)) == 2 for i in range(50))
+
+
+def test_strata_and_tables_in_which_nothing_varies_are_refused():
+    groups = {"document": np.repeat(np.arange(5), 4)}
+    alike = ct.Problem(np.repeat(stream(32).standard_normal((5, 3)), 4, axis=0), groups=groups)
+    with pytest.raises(ct.CannotControl, match="the same row within each document"):
+        ct.GaussianActivations(within="document").check(alike)
+    a, b, c = stream(33).standard_normal((3, 6))
+    sums = (a[:, None, None] + b[None, :5, None] + c[None, None, :3]).reshape(30, 3)
+    with pytest.raises(ct.CannotControl, match="more than the sum of means"):
+        ct.MatchCovariances().check(table().with_activations(sums))
+    uneven = ct.Problem(
+        alike.X + stream(34).standard_normal((20, 3)), groups={"g": np.r_[0, np.repeat([1, 2], [9, 10])]}
+    )
+    for control in (ct.MatchNorms(within="g"), ct.GaussianActivations("ledoit_wolf", within="g")):
+        np.testing.assert_allclose(control.draw(uneven, stream(35)).X[0], uneven.X[0])
+    with pytest.raises(ct.InputError, match="within must be the name of a group"):
+        ct.ShuffleCoordinates(within=["g"]).check(uneven)

@@ -137,3 +137,30 @@ def test_bad_input_is_one_sentence():
         found.agreeing(np.arange(8), [0, 1, 1, 0, 1, 0, 0, 1])
     with pytest.raises(ct.InputError, match="places from 0 to 7"):
         found.agreeing([8], [1])
+
+
+def test_models_are_asked_in_eval_mode_and_left_as_they_were():
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout(), torch.nn.Linear(4, 1)
+    )
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = ct.random_functions(model, 3, draws=10, control=ct.Reinitialize("normal"))
+    assert found.place(model).complexity == found.place(model).complexity
+    assert model.training
+    assert model[2].training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_what_cannot_be_computed_is_said():
+    with pytest.raises(ct.CannotControl, match="finite outputs"):
+        ct.random_functions((4,), 2, draws=5, weight_std=1e38)
+    with pytest.raises(ct.InputError, match="must take 3 bits"):
+        ct.random_functions(torch.nn.Linear(4, 1), 3, draws=2)
+    with pytest.raises(ct.InputError, match="go with dense networks"):
+        ct.random_functions(torch.nn.Linear(3, 1), 3, draws=2, activation="tanh")
+    found = ct.random_functions((3,), 3, draws=50)
+    for rows, outputs in (([], []), ([0, 1], [0]), ([0.5], [1]), ([0], [2]), ([0], ["a"]), ([0], [np.nan])):
+        with pytest.raises(ct.InputError, match="rows"):
+            found.agreeing(rows, outputs)
+    double = torch.nn.Linear(3, 1).double()
+    assert ct.random_functions(double, 3, draws=3).draws == 3
