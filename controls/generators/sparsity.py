@@ -188,6 +188,15 @@ class MatchSparsity(Control):
                 "ct.ShuffleCoordinates where everything fires."
             )
 
+    def caveats(self, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
+        """Return that rows of all units trade places, where units have several and are not kept apart."""
+        if self.margins == "expected" or self.within or problem.n_units == problem.n:
+            return ()
+        return (
+            f"the null lets rows of different {problem.unit_name}s trade what fires; that rows of one are alike can be "
+            f"why it is rejected, which within={problem.unit_name!r} keeps",
+        )
+
     def start(self, problem: Problem, rng: np.random.Generator) -> Problem:
         """Return the hub, as many sweeps back as draws go forward; the problem where there is no chain."""
         if self.keep != "both" or self.margins == "expected":
