@@ -91,7 +91,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where the page and the JSON files go.")] = Path("controls-demo"),
     seed: Annotated[int, typer.Option(help="Seed of every random stream.")] = 0,
 ) -> None:
-    """Probe a real model for real labels, beside controls, in under two minutes."""
+    """Probe a real model for real labels, beside controls, in about two minutes."""
     from controls.demo.run import run
 
     run(draws, folder, seed, model_draws=model_draws, file_draws=file_draws)
