@@ -37,7 +37,7 @@ class Rung:
     control, null : str
         The control as it would be typed, and its null hypothesis.
     inference : str
-        "exact" or "ensemble", as the control states it.
+        "exact" or "ensemble", as the control states it; "ensemble" where a caveat says why exactness is withdrawn.
     caveats : tuple of str
     draws : int
     mean : array of shape (pairs,)
@@ -285,7 +285,7 @@ def cofiring(
                 yield together(control.draw(start, draw_stream(seed, control, i)), latents)[upper]
                 report()
 
-        rungs[name] = _rung(control, problem, observed, drawn, draws, seed)
+        rungs[name] = _rung(control, problem, observed, drawn, draws=draws, seed=seed)
     pairs = latents[np.stack(upper, axis=1)]
     return Cofiring(latents, fires[latents], problem.n, pairs, observed, rungs, alpha, correction)
 
@@ -315,6 +315,7 @@ def _rung(
     problem: Problem,
     observed: np.ndarray,
     drawn: Callable[[], Iterator[np.ndarray]],
+    *,
     draws: int,
     seed: int,
 ) -> Rung:
@@ -332,11 +333,12 @@ def _rung(
     for counts in drawn():
         exceed += counts >= observed - _TIES
         exceed_all += z <= ((counts - centre) / spread).max() + _TIES
+    caveats = control.caveats(problem, stream(seed, "caveats"))
     return Rung(
         control=describe(control),
         null=control.null,
-        inference=control.inference,
-        caveats=control.caveats(problem, stream(seed, "caveats")),
+        inference="ensemble" if caveats else control.inference,
+        caveats=caveats,
         draws=draws,
         mean=mean,
         z=z,

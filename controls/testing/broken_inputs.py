@@ -8,14 +8,13 @@ from typing import Any, final
 
 import numpy as np
 
-from controls.core.control import Control, Inference
-from controls.core.orbit import Orbit
+from controls.core.control import Control
 from controls.core.problem import Problem
-from controls.core.properties import Property
 from controls.generators.random_embeddings import RandomEmbeddings
 from controls.generators.random_tokens import RandomTokens
 from controls.generators.shuffle_tokens import ShuffleTokens
 from controls.generators.tokens import DrawnText, InputControl
+from controls.testing.broken_kinds import Claims
 
 
 def with_ids(inputs: Any, ids: np.ndarray) -> Any:
@@ -26,47 +25,14 @@ def with_ids(inputs: Any, ids: np.ndarray) -> Any:
 
 
 @dataclass(frozen=True)
-class _Claims(InputControl):
-    """Says what the sound control says."""
+class _Claims(Claims, InputControl):
+    """Says what the sound control says, and draws what it draws."""
 
     fixed: tuple[int, ...] = ()
 
     @property
     def _sound(self) -> InputControl:
         raise NotImplementedError
-
-    @property
-    def inference(self) -> Inference:
-        """That of the sound control."""
-        return self._sound.inference
-
-    @property
-    def null(self) -> str:
-        """That of the sound control."""
-        return self._sound.null
-
-    @property
-    def licenses(self) -> str:
-        """That of the sound control."""
-        return self._sound.licenses
-
-    @property
-    def preserves(self) -> tuple[Property, ...]:
-        """What the sound control keeps."""
-        return self._sound.preserves
-
-    @property
-    def destroys(self) -> tuple[Property, ...]:
-        """What the sound control destroys."""
-        return self._sound.destroys
-
-    def check(self, problem: Problem) -> None:
-        """Refuse what the sound control refuses."""
-        self._sound.check(problem)
-
-    def orbit(self, problem: Problem) -> Orbit | None:
-        """That of the sound control."""
-        return self._sound.orbit(problem)
 
     def rewrite(self, problem: Problem, rng: np.random.Generator) -> DrawnText:
         """Return what the sound control draws."""

@@ -75,6 +75,15 @@ def test_runs_are_the_same_twice_and_tell_of_progress():
     assert said[17] == (18, 18, NAME)
 
 
+def test_exactness_is_withdrawn_where_rows_of_units_are_exchanged():
+    problem = latents()
+    named = ct.Problem(problem.X, groups={"document": np.repeat(np.arange(30), 10)}, unit="document")
+    free, units = (ct.cofiring(each, [ct.ShuffleCoordinates()], draws=3)[NAME] for each in (problem, named))
+    assert (free.inference, free.caveats) == ("exact", ())
+    assert units.inference == "ensemble"
+    assert "independent of one another" in units.caveats[0]
+
+
 def test_bad_input_is_one_sentence():
     problem = latents()
     with pytest.raises(ct.InputError, match=r"must leave at least two latents, got 301, which 0 of 8 reach"):
