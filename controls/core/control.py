@@ -10,6 +10,7 @@ import numpy as np
 from controls.core.orbit import Orbit
 from controls.core.problem import Problem
 from controls.core.properties import Property
+from controls.core.trainer import Trainer
 
 Level = Literal["labels", "inputs", "weights", "activations", "finding"]
 Inference = Literal["exact", "ensemble", "paired"]
@@ -124,6 +125,37 @@ class IndexControl(LabelControl):
     def relabel(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
         """Return the labels in the drawn order."""
         return np.asarray(problem.labels)[self.order(problem, rng)]
+
+
+class FindingControl(Control):
+    """A control on what the technique returned: the problem stays, and ``draw_finding`` changes the finding.
+
+    Nothing is fitted again: every fold's finding is changed, and scored as it was.
+    """
+
+    level: ClassVar[Level] = "finding"
+
+    @abstractmethod
+    def draw_finding(self, finding: Any, problem: Problem, rng: np.random.Generator) -> Any:
+        """Return a changed copy of a finding; ``problem`` has the rows that it was fitted to."""
+
+    def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return the problem as it is."""
+        return problem
+
+
+class TrainingControl(Control):
+    """A control on the technique: the problem stays, and the trainer is held back before it is fitted anew."""
+
+    level: ClassVar[Level] = "finding"
+
+    @abstractmethod
+    def held_back(self, trainer: Trainer, problem: Problem, rng: np.random.Generator) -> Trainer:
+        """Return the trainer to fit in the place of ``trainer``; ``problem`` has the rows that it will be fitted to."""
+
+    def draw(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """Return the problem as it is."""
+        return problem
 
 
 def describe(control: Any) -> str:
