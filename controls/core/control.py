@@ -149,6 +149,9 @@ class TrainingControl(Control):
 
     level: ClassVar[Level] = "finding"
 
+    def check_trainer(self, trainer: Trainer) -> None:
+        """Raise CannotControl where this trainer cannot be held back in this way."""
+
     @abstractmethod
     def held_back(self, trainer: Trainer, problem: Problem, rng: np.random.Generator) -> Trainer:
         """Return the trainer to fit in the place of ``trainer``; ``problem`` has the rows that it will be fitted to."""

@@ -112,11 +112,6 @@ class DictionaryTrainer(Trainer):
         """Number of latents m that it is asked for."""
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        """The sites its findings read."""
-        return ()
-
-    @property
     def writes(self) -> tuple[str, ...]:
         """The sites its findings reconstruct."""
         return self.reads

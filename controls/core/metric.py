@@ -17,6 +17,8 @@ class Metric(ABC):
     """Something that scores findings, with a name; higher is better."""
 
     chance_depends_on_fit: ClassVar[bool] = False  # whether findings about nothing have different population scores
+    ceiling: ClassVar[float | None] = None  # the best that can be scored, where there is such a number
+    reads_rows: ClassVar[bool] = True  # whether the score depends on held-out rows, not on the finding alone
 
     @property
     @abstractmethod
@@ -70,11 +72,26 @@ class ColumnMetric(Metric):
 @final
 @dataclass(frozen=True)
 class FindingMetric(Metric):
-    """A user's ``function(finding, problem)``: a number, or one number per row (whose mean is the score)."""
+    """A user's ``function(finding, problem)``: a number, or one number per row (whose mean is the score).
+
+    The function may have attributes ``ceiling`` (a number) and ``reads_rows`` (False where the score is
+    one of the finding alone, whatever the rows), which say what :class:`Metric` does by these names.
+    """
 
     function: Callable[..., Any]
     label: str
     sign: float = 1.0
+
+    @property
+    def ceiling(self) -> float | None:  # type: ignore[override]
+        """What the function says is the best that can be scored."""
+        best = getattr(self.function, "ceiling", None)
+        return None if best is None else self.sign * float(best)
+
+    @property
+    def reads_rows(self) -> bool:  # type: ignore[override]
+        """Whether the function depends on rows."""
+        return bool(getattr(self.function, "reads_rows", True))
 
     @property
     def name(self) -> str:

@@ -174,6 +174,11 @@ class Problem:
         )
 
     @property
+    def content(self) -> Any:
+        """What keys are made of: the only array, or all arrays by site."""
+        return self.X if len(self.sites) <= 1 else dict(self.activations)
+
+    @property
     def n(self) -> int:
         """Number of rows."""
         return (self.activations[self.sites[0]] if self.sites else self.activations).shape[0]

@@ -81,6 +81,7 @@ class Comparison:
     integrity: Mapping[str, float] = field(default_factory=dict)
     failures: tuple[tuple[int, str], ...] = ()  # draws whose trainer failed twice, and how; they have no score
     proofs: tuple[Mapping[str, float], ...] = ()  # of draws of weights, what each found to be true of itself
+    rescaled: Estimate | None = None  # the selectivity as a share of what lies between control mean and ceiling
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ class Result(Reported):
     target: str
     notes: tuple[str, ...]  # what a reader must know, such as that rows were taken as units
     provenance: Provenance
+    ceiling: float | None = None  # the best that can be scored, where the metric has such a number
 
     def __getitem__(self, control: str) -> Comparison:
         """Return the comparison with a control, by its name or as it was typed."""

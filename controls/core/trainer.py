@@ -28,6 +28,16 @@ class Trainer(ABC):
         """Which of "labels", "scores", "probabilities" its findings predict; None where not known before a fit."""
         return None
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The sites that it reads of a problem with several; none where it takes the problem's only array."""
+        return ()
+
+    @property
+    def uses_threads(self) -> bool:
+        """Whether one fit is large enough for all threads; draws are then made one after another, in this process."""
+        return False
+
     @abstractmethod
     def fit(self, problem: Problem, rng: np.random.Generator) -> Any:
         """Return what was found; leaves the problem and itself as they are."""

@@ -36,6 +36,7 @@ class Accuracy(RowMean):
     """
 
     name: ClassVar[str] = "accuracy"
+    ceiling: ClassVar[float | None] = 1.0
     task: ClassVar[Task] = "classification"
     needs: ClassVar[str] = "labels"
 
@@ -62,6 +63,7 @@ class NegLogLoss(RowMean):
     """
 
     name: ClassVar[str] = "neg_log_loss"
+    ceiling: ClassVar[float | None] = 0.0
     task: ClassVar[Task] = "classification"
     needs: ClassVar[str] = "probabilities"
 
@@ -91,6 +93,7 @@ class BalancedAccuracy(ColumnMetric):
     """
 
     name: ClassVar[str] = "balanced_accuracy"
+    ceiling: ClassVar[float | None] = 1.0
     task: ClassVar[Task] = "classification"
     needs: ClassVar[str] = "labels"
 
@@ -116,6 +119,7 @@ class _Areas(ColumnMetric):
     """Areas under ROC curves: one per class that is held against the rest, averaged."""
 
     task: ClassVar[Task] = "classification"
+    ceiling: ClassVar[float | None] = 1.0
 
     @abstractmethod
     def curves(self, truth: np.ndarray, output: Output) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -31,6 +31,7 @@ class PearsonR(ColumnMetric):
     """
 
     name: ClassVar[str] = "pearsonr"
+    ceiling: ClassVar[float | None] = 1.0
     task: ClassVar[Task] = "regression"
     needs: ClassVar[str] = "labels"
 

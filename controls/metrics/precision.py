@@ -41,6 +41,7 @@ class AveragePrecision(ColumnMetric):
     """
 
     name: ClassVar[str] = "average_precision"
+    ceiling: ClassVar[float | None] = 1.0
     task: ClassVar[Task] = "classification"
     needs: ClassVar[str] = "scores"
 
@@ -91,6 +92,7 @@ class F1(ColumnMetric):
     """
 
     name: ClassVar[str] = "f1"
+    ceiling: ClassVar[float | None] = 1.0
     task: ClassVar[Task] = "classification"
     needs: ClassVar[str] = "labels"
 
@@ -131,6 +133,7 @@ class F1Macro(ColumnMetric):
     """
 
     name: ClassVar[str] = "f1_macro"
+    ceiling: ClassVar[float | None] = 1.0
     task: ClassVar[Task] = "classification"
     needs: ClassVar[str] = "labels"
 

@@ -32,6 +32,7 @@ class NegMeanSquaredError(RowMean):
     """
 
     name: ClassVar[str] = "neg_mean_squared_error"
+    ceiling: ClassVar[float | None] = 0.0
     task: ClassVar[Task] = "regression"
     needs: ClassVar[str] = "labels"
 
@@ -59,6 +60,7 @@ class R2(ColumnMetric):
     """
 
     name: ClassVar[str] = "r2"
+    ceiling: ClassVar[float | None] = 1.0
     task: ClassVar[Task] = "regression"
     chance_depends_on_fit: ClassVar[bool] = True  # the more was fitted to nothing, the further below 0
     needs: ClassVar[str] = "labels"

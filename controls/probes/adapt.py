@@ -12,13 +12,15 @@ from controls.probes.from_sklearn import EstimatorTrainer
 _ALLOWED = "a Trainer, a scikit-learn estimator, or a function fit(X, y) -> predictor"
 
 
-def as_trainer(value: Any) -> Trainer:
+def as_trainer(value: Any, *, predicts: bool = True) -> Trainer:
     """Return the trainer that an object stands for.
 
     Parameters
     ----------
     value : Trainer, scikit-learn estimator, or callable ``fit(X, y) -> predictor``
         A trainer is returned as it is; the others are wrapped.
+    predicts : bool
+        Whether a function must return what predicts, rather than any finding.
 
     Returns
     -------
@@ -43,5 +45,5 @@ def as_trainer(value: Any) -> Trainer:
     if hasattr(value, "fit") and hasattr(value, "get_params"):
         return EstimatorTrainer(value)
     if callable(value):
-        return FunctionTrainer(value)
+        return FunctionTrainer(value, predicts)
     raise InputTypeError(f"trainer must be {_ALLOWED}, got {type(value).__name__}.")

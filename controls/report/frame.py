@@ -40,6 +40,7 @@ def row(result: Result, comparison: Comparison) -> dict[str, Any]:
         "selectivity": comparison.selectivity.value,
         "selectivity_low": comparison.selectivity.low,
         "selectivity_high": comparison.selectivity.high,
+        "rescaled": math.nan if comparison.rescaled is None else comparison.rescaled.value,
         "confidence": comparison.selectivity.level,
         "approximate": comparison.selectivity.approximate,
         "bound_low": comparison.bounds[0],

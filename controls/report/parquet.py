@@ -23,6 +23,7 @@ _COMPARISONS = {
     "selectivity": "Float64",
     "selectivity_low": "Float64",
     "selectivity_high": "Float64",
+    "rescaled": "Float64",
     "confidence": "Float64",
     "approximate": "Boolean",
     "bound_low": "Float64",

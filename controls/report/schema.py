@@ -95,6 +95,7 @@ class ComparisonModel(_Model):
     integrity: dict[str, Number]
     failures: tuple[tuple[int, str], ...] = ()
     proofs: tuple[dict[str, Number], ...] = ()
+    rescaled: EstimateModel | None = None
 
     def record(self) -> Comparison:
         """Return the record."""
@@ -142,6 +143,7 @@ class ResultModel(_Model):
     target: str
     notes: tuple[str, ...]
     provenance: ProvenanceModel
+    ceiling: float | None = None
 
     def record(self) -> Result:
         """Return the record."""

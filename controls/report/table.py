@@ -55,7 +55,7 @@ def _result(result: Result) -> Iterable[RenderableType]:
     yield Text(f"{words.score_words(result)} · {words.units_words(result)}")
     yield _result_table(result)
     for comparison in result.comparisons:
-        yield _comparison_words(comparison)
+        yield _comparison_words(comparison, result.ceiling)
     yield from _footer(result.notes, words.footnotes([result]))
     yield Text()
     yield _claim(result)
@@ -77,10 +77,12 @@ def _result_table(result: Result) -> Table:
     return _table(("control", "control mean", f"selectivity [{level} interval]", "p", "verdict"), rows)
 
 
-def _comparison_words(comparison: Comparison) -> RenderableType:
+def _comparison_words(comparison: Comparison, ceiling: float | None) -> RenderableType:
     line = Text(f"{comparison.control}  ", style="bold")
     line.append(str(comparison.verdict), style=_STYLES[comparison.verdict])
     line.append(f" ({words.draws_words(comparison)}). {words.sentence(comparison.reason)}", style="not bold")
+    rescaled = words.rescaled_words(comparison, ceiling)
+    line.append(f" {rescaled}" if rescaled else "", style="not bold")
     caveats = [_hanging("caveat", caveat) for caveat in comparison.caveats]
     return Group(_indented(line), *caveats)
 

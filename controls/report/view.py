@@ -201,6 +201,7 @@ def _figures(result: Result, comparison: Comparison) -> Facts:
         ("Score", number(comparison.score, decimals)),
         ("Score of the other side" if paired else "Mean of the draws", number(comparison.control_mean, decimals)),
         ("Selectivity", words.estimate_short(estimate, decimals)),
+        *_rescaled(result, comparison),
         (f"{percent(1 - 2 * result.alpha)} bounds", interval(*comparison.bounds, decimals)),
         ("Standard error", _with_df(estimate.standard_error, estimate.df, decimals)),
         ("Draws", words.draws_words(comparison)),
@@ -211,6 +212,13 @@ def _figures(result: Result, comparison: Comparison) -> Facts:
         ("Lower-tail share" if words.is_ensemble(comparison) else "Lower-tail p", probability(comparison.p_lower)),
         ("Smallest alpha for SELECTIVE", probability(comparison.claim_p)),
     )
+
+
+def _rescaled(result: Result, comparison: Comparison) -> Facts:
+    if comparison.rescaled is None:
+        return ()
+    what = f"Of the way from control mean to {result.ceiling:g}"
+    return ((what, words.estimate_short(comparison.rescaled, 2)),)
 
 
 def _proof(comparison: Comparison) -> Facts:

@@ -132,6 +132,13 @@ def estimate_short(estimate: Estimate, decimals: int) -> str:
     return f"{number(estimate.value, decimals)} {ends if ends != MISSING else f'(interval {MISSING})'}"
 
 
+def rescaled_words(comparison: Comparison, ceiling: float | None) -> str:
+    """Return how far the score is on the way from the control's mean to the ceiling, for controls not on labels."""
+    if comparison.rescaled is None or ceiling is None or comparison.level == "labels":
+        return ""
+    return f"Of the way from the control's mean to {ceiling:g}: {estimate_short(comparison.rescaled, 2)}."
+
+
 def score_words(result: Result) -> str:
     """Return the metric, the score and its interval in words."""
     decimals, estimate = decimals_of(result), result.score_estimate

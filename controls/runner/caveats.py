@@ -14,6 +14,7 @@ from controls.models.names import FIRST_MOMENTS, MOMENTS
 from controls.runner.collected import Drawn
 from controls.runner.evaluate import Evaluator
 from controls.runner.folds import FixedFolds, OnlineFolds, UnitFolds
+from controls.runner.redraw import acts_on_findings
 from controls.runner.saturation import saturation_caveats
 
 _SAME = 1e-5  # difference of scores near 1 that solvers leave
@@ -55,9 +56,19 @@ def find_caveats(
             ("caveats", control, seed, evaluator.folds.key), lambda: _of_labels(control, evaluator, seed)
         )
     words = () if control.inference == "paired" else (*_of_scores(drawn), *_of_ties(control, drawn, score, width))
-    saturated = saturation_caveats(control, evaluator, seed)
+    saturated = (*saturation_caveats(control, evaluator, seed), *_of_findings(control))
     proved = (*_of_moments(problem, drawn), *_of_proofs(score, drawn), *_of_orders(drawn), *_of_mixing(drawn))
     return Caveats((*found, *saturated, *words, *proved), bool(found))
+
+
+def _of_findings(control: Control) -> tuple[str, ...]:
+    """Return of what draws are replicates, where they are of the technique alone."""
+    if not acts_on_findings(control):
+        return ()
+    return (
+        "draws repeat the technique on this one model and data set; they say nothing of other models, texts or "
+        "samples, which a control on weights, inputs or activations draws anew",
+    )
 
 
 def _of_scores(drawn: Drawn) -> tuple[str, ...]:

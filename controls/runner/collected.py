@@ -149,7 +149,7 @@ def part_name(planned: PlannedControl, problem: Problem) -> str:
     try:
         key = content_key(control)
         drawn = control.draw(problem, stream(0))
-        key = content_key((key, drawn.labels if control.level == "labels" else drawn.X))
+        key = content_key((key, drawn.labels if control.level == "labels" else drawn.content))
     except NoContent as error:
         raise NoContent(f"store needs controls with a content: {error}") from error
     return f"{key}/{'all' if planned.enumerated else 'draws'}"

@@ -61,8 +61,10 @@ def compare_all(study: Study, plan: Plan, run: Run, evaluator: Evaluator) -> tup
     spread, comparisons = context.spread, []
     names = _distinct_names(plan)
     for planned, drawn, deviations, name in zip(plan.controls, run.drawn, spread.controls, names, strict=True):
-        selectivity = _selectivity(context, planned, drawn, deviations)
-        comparisons.append(_compare(context, planned, drawn, selectivity, name))
+        further = _further_variance(drawn, planned, study.target, loose=evaluator.metric.chance_depends_on_fit)
+        selectivity = _selectivity(context, drawn, deviations, further)
+        comparison = _compare(context, planned, drawn, selectivity, name)
+        comparisons.append(replace(comparison, rescaled=_rescaled(context, drawn, deviations, further)))
     comparisons = beside_labels(comparisons, study.alpha, plan.n_folds)
     effect = max(abs(comparison.selectivity.value) for comparison in comparisons)
     own = estimate(
@@ -71,7 +73,7 @@ def compare_all(study: Study, plan: Plan, run: Run, evaluator: Evaluator) -> tup
         spread.df,
         target=study.target,
         approximate=spread.approximate,
-        least_error=least_error(effect, evaluator.problem.n_units),
+        least_error=_least_error(effect, evaluator),
     )
     may_say = licensed([c.verdict for c in comparisons], [c.claim_p for c in comparisons], study.alpha)
     return own, tuple(replace(c, licensed=ok) for c, ok in zip(comparisons, may_say, strict=True))
@@ -140,7 +142,15 @@ def _evidence(
         what="swaps" if planned.paired else "relabelings",
         unscored=0.0 if planned.paired else unscored(drawn.scores),
         constant=bool(np.any(context.run.observed.constant)),  # None is none
+        draws=None if tested.enumerated or planned.paired else planned.draws,
+        of_draws=_of_draws(drawn) if context.study.target == "fitted" else 0.0,
     )
+
+
+def _of_draws(drawn: Drawn) -> float:
+    """Return the variance that the control's mean has since draws are few."""
+    fine = drawn.scores[~np.isnan(drawn.scores)]
+    return float(fine.var(ddof=1)) / len(fine) if len(fine) > 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,7 @@ def _of_pair(pair: Pair) -> _Tested:
     return _Tested(pair.p, pair.enumerated, pair.n_blocks * math.log(2.0), pair.caveats)
 
 
-def _selectivity(context: _Context, planned: PlannedControl, drawn: Drawn, deviations: np.ndarray) -> Estimate:
+def _selectivity(context: _Context, drawn: Drawn, deviations: np.ndarray, further: tuple[float, float]) -> Estimate:
     """Return the score minus the mean over the control's draws, with its interval."""
     value, spread = context.score - _mean(drawn.scores), context.spread
     return estimate(
@@ -184,11 +194,37 @@ def _selectivity(context: _Context, planned: PlannedControl, drawn: Drawn, devia
         spread.observed - deviations,
         spread.df,
         target=context.study.target,
-        further=_further_variance(
-            drawn, planned, context.study.target, loose=context.evaluator.metric.chance_depends_on_fit
-        ),
+        further=further,
         approximate=spread.approximate,
-        least_error=least_error(value, context.evaluator.problem.n_units),
+        least_error=_least_error(value, context.evaluator),
+    )
+
+
+def _least_error(effect: float, evaluator: Evaluator) -> float:
+    """Return the least standard error over units; none of a score in which units have no part."""
+    return least_error(effect, evaluator.problem.n_units) if evaluator.metric.reads_rows else 0.0
+
+
+def _rescaled(context: _Context, drawn: Drawn, deviations: np.ndarray, further: tuple[float, float]) -> Estimate | None:
+    """Return (score − control mean) / (ceiling − control mean) with its interval, by its first derivatives.
+
+    None where there is no ceiling, or no room below it beyond the error of the control's mean.
+    """
+    ceiling, mean = context.evaluator.metric.ceiling, _mean(drawn.scores)
+    if ceiling is None or math.isnan(mean):
+        return None
+    room, spread = ceiling - mean, context.spread
+    left = (ceiling - context.score) / room if room else math.nan  # the share that is still missing
+    error = math.sqrt(float(np.square(deviations).sum()) + (further[0] if math.isfinite(further[0]) else 0.0))
+    if not room > 3 * error:
+        return None
+    return estimate(
+        1.0 - left,
+        (spread.observed - deviations * left) / room,
+        spread.df,
+        target=context.study.target,
+        further=(further[0] * (max(left, 1.0) / room) ** 2, further[1]),
+        approximate=spread.approximate,
     )
 
 
@@ -212,7 +248,7 @@ def _further_variance(
     if len(fine) < 2:
         return (0.0, 1.0) if planned.enumerated or planned.paired else (math.nan, 1.0)
     spread = float(fine.var(ddof=1))
-    of_draws = 0.0 if planned.enumerated else spread / len(fine)
+    of_draws = 0.0 if planned.enumerated else _of_draws(drawn)
     if target == "expected" or planned.control.inference != "exact":
         return of_draws, len(fine) - 1.0
     shared = max(spread - drawn.variance, _twice_counted(drawn, len(fine)) if loose else 0.0, 0.0)

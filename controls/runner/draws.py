@@ -21,6 +21,11 @@ def draw_stream(seed: int, control: Control, draw: int) -> np.random.Generator:
     return stream(seed, "draw", _stream_key(control), draw)
 
 
+def fold_stream(seed: int, control: Control, draw: int, fold: int) -> np.random.Generator:
+    """Return the stream of one draw of a control in one fold, where every fold has a draw of its own."""
+    return stream(seed, "draw", _stream_key(control), draw, "fold", fold)
+
+
 def start_of(seed: int, control: Control, problem: Problem) -> Problem:
     """Return what all draws of a control start from: mostly the problem itself."""
     return control.start(problem, stream(seed, "start", _stream_key(control)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
@@ -20,6 +20,7 @@ from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Tra
 from controls.runner.evaluation import Evaluation, FoldPart, Message, combine, reassemble
 from controls.runner.folds import Choice, Folds, SplitterFolds
 from controls.runner.label_columns import evaluate_sets
+from controls.runner.redraw import Redraw
 from controls.runner.resample import FoldUnits, Resampling, column_deviations, mean_deviations, resampled
 
 _KEPT_ENGINES = 8
@@ -58,12 +59,15 @@ class Evaluator:
     seed: int
     rows: np.ndarray | None = None  # only these rows, in the folds of the whole problem
     sets: LabelSets | None = None  # what labels stand for, where they are several columns taken as one
+    redraw: Redraw | None = None  # of what is found, where a control acts on that
+    findings: dict[int, Any] | None = None  # of the problem itself, by fold, where controls on findings need them
     _engines: dict[str, Engine] = field(default_factory=dict)
 
     @property
     def batched(self) -> bool:
         """Whether many columns are fitted in one engine call."""
-        return isinstance(self.trainer, BatchTrainer) and isinstance(self.metric, ColumnMetric)
+        together = isinstance(self.trainer, BatchTrainer) and isinstance(self.metric, ColumnMetric)
+        return together and self.redraw is None
 
     @property
     def concurrent(self) -> bool:
@@ -76,6 +80,10 @@ class Evaluator:
     def tolerance(self) -> float:
         """Scores closer than this count as tied."""
         return max((engine.tolerance for engine in self._engines.values()), default=0.0)
+
+    def drawn(self, problem: Problem) -> Evaluator:
+        """Return the evaluator of a problem that a control drew from this one's."""
+        return replace(self, problem=problem, findings=None, _engines={})
 
     def evaluate(self, labels: np.ndarray, *, wanted: np.ndarray | None = None) -> Evaluation:
         """Return what columns of labels (n, B) score.
@@ -210,16 +218,38 @@ class Evaluator:
             return self._engines[choice.key]
 
     def _fit(self, k: int, split: Split, labels: np.ndarray) -> Any:
-        """Fit the training rows; every column of a fold gets the same stream, so that only labels differ."""
+        """Return what is found in the training rows, or what a control puts in its place."""
+        training = self._labelled(labels).take(split[0])
+        if self.redraw is not None:
+            return self._redrawn(self.redraw, k, training)
+        finding = self._fitted(self.trainer, k, training)
+        if self.findings is not None:
+            self.findings[k] = finding
+        return finding
+
+    def _redrawn(self, redraw: Redraw, k: int, training: Problem) -> Any:
+        def observed() -> Any:
+            known = {} if self.findings is None else self.findings
+            if k not in known:
+                known[k] = self._fitted(self.trainer, k, training)
+            return known[k]
+
+        def fit(trainer: Trainer) -> Any:
+            return self._fitted(trainer, k, training)
+
+        return redraw.finding(k, training, self.trainer, fit=fit, observed=observed)
+
+    def _fitted(self, trainer: Trainer, k: int, training: Problem) -> Any:
+        """Fit the training rows; every column and draw gets the fold's own stream, so that nothing else differs."""
         try:
-            return self.trainer.fit(self._labelled(labels).take(split[0]), stream(self.seed, "trainer", k))
+            return trainer.fit(training, stream(self.seed, "trainer", k))
         except TrainerError as error:
-            raise TrainerError(f"in fold {k}, on {len(split[0])} rows: {error}") from error
+            raise TrainerError(f"in fold {k}, on {training.n} rows: {error}") from error
         except ControlsError:
             raise
         except Exception as error:
             raise TrainerError(
-                f"the trainer failed in fold {k}, on {len(split[0])} rows, with {type(error).__name__}: {error}"
+                f"the trainer failed in fold {k}, on {training.n} rows, with {type(error).__name__}: {error}"
             ) from error
 
     def _labelled(self, labels: np.ndarray) -> Problem:
@@ -248,6 +278,8 @@ class Evaluator:
             raise InputError(
                 f"scoring={metric.name!r} failed in fold {k} with {type(error).__name__}: {error}"
             ) from error
+        if not metric.reads_rows and not score.ndim:  # no unit has a part in it
+            return FoldPart(score[None], np.zeros((len(np.unique(units.codes)), 1)), True)
         if score.ndim == 1 and len(score) == test.n:
             return FoldPart(score.mean(keepdims=True), mean_deviations(score, units), True)
         if score.ndim:

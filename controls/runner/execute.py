@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from controls.core.control import FindingControl, TrainingControl
 from controls.core.errors import Interrupted
 from controls.core.key import content_key
 from controls.core.problem import Problem
@@ -21,6 +22,7 @@ from controls.runner.expected import Refits, group_count, jackknife_deviations
 from controls.runner.memory import Memory
 from controls.runner.parallel import in_order, one_thread, side_by_side
 from controls.runner.plan import Plan, PlannedControl
+from controls.runner.redraw import Redraw, acts_on_findings
 from controls.stats.pvalue import tie_tolerance
 
 _BLOCKS_BYTES = 1 << 29  # what blocks that are evaluated at once may take together
@@ -81,6 +83,7 @@ class _Running:
     def __init__(self, plan: Plan, evaluator: Evaluator, means: Means, target: str) -> None:
         self.plan, self.evaluator, self.means = plan, evaluator, means
         self.refits = group_count(evaluator.problem) if target == "expected" else 0
+        self.findings: dict[int, Any] = {}  # of the problem itself, by fold: what controls on findings change
         self.done = 0
         self.total = 1 + sum(planned.draws for planned in plan.controls) + self.refits
 
@@ -109,8 +112,11 @@ class _Running:
         if known is not None:
             tolerance, left_out = float(known.pop("tolerance")), bool(known.pop("left_out"))
             return Evaluation(**known, left_out=left_out), tolerance  # type: ignore[arg-type]
+        changed = any(isinstance(planned.control, FindingControl) for planned in self.plan.controls)
         with _limited(evaluator):
-            observed = evaluator.evaluate(_column(evaluator.problem))
+            observed = replace(evaluator, findings=self.findings if changed else None).evaluate(
+                _column(evaluator.problem)
+            )
         arrays = {name: np.asarray(part) for name, part in vars(observed).items() if part is not None}
         memory.put({"observed": {**arrays, "tolerance": np.array(evaluator.tolerance)}})
         return observed, evaluator.tolerance
@@ -134,6 +140,8 @@ class _Running:
         few = a_few(planned, self.evaluator.seed)
         if planned.control.level == "labels":
             return self._label_parts(planned, observed, few, todo)
+        if acts_on_findings(planned.control):
+            return self._finding_parts(planned, observed, few, todo)
 
         start = self.evaluator.problem
         if todo(planned.draws - 1):
@@ -142,11 +150,28 @@ class _Running:
         def work(draw: int) -> Part:
             evaluator, wanted = self.evaluator, few[[draw]]
             changed = planned.control.draw(start, draw_stream(evaluator.seed, planned.control, draw))
-            own = replace(evaluator, problem=changed, _engines={})
+            own = evaluator.drawn(changed)
             part = attempted(lambda _: own.evaluate(_column(changed), wanted=wanted), draw, wanted, observed)
             return replace(part, proofs=(changed.proof,) if changed.proof else ())
 
         return self._worked(work, filter(todo, range(planned.draws)))
+
+    def _finding_parts(
+        self, planned: PlannedControl, observed: Evaluation, few: np.ndarray, todo: Callable[[int], bool]
+    ) -> Any:
+        """Yield draws that change what is found; those that fit nothing anew are made in this process."""
+        evaluator, control = self.evaluator, planned.control
+        assert isinstance(control, (FindingControl, TrainingControl))
+        held = isinstance(control, TrainingControl)
+        findings = None if held else self.findings  # those that are not in workers need not travel
+
+        def work(draw: int) -> Part:
+            redraw, wanted = Redraw(control, evaluator.seed, draw), few[[draw]]
+            own = replace(evaluator, redraw=redraw, findings=findings)
+            return attempted(lambda _: own.evaluate(_column(own.problem), wanted=wanted), draw, wanted, observed)
+
+        todos = filter(todo, range(planned.draws))
+        return self._worked(work, todos) if held else in_order(work, todos, 1)
 
     def _label_parts(
         self, planned: PlannedControl, observed: Evaluation, few: np.ndarray, todo: Callable[[int], bool]
@@ -167,8 +192,8 @@ class _Running:
         return side_by_side(work, blocks, workers) if workers > 1 else self._worked(work, blocks)
 
     def _worked(self, work: Callable[[Any], Any], tasks: Iterator[Any]) -> Any:
-        """Yield results in order: from this process where engines have all its threads, by joblib elsewhere."""
-        if self.evaluator.batched:
+        """Yield results in order: from this process where fits have all its threads, by joblib elsewhere."""
+        if _has_all_threads(self.evaluator):
             return (work(task) for task in tasks)
         return in_order(work, tasks, self.means.n_jobs)
 
@@ -230,7 +255,9 @@ def tie_width(run: Run, planned: PlannedControl) -> float:
 
 def _rounding(problem: Problem) -> float:
     """Return by how much a score may err that is made of the same activations, drawn: single precision's 1e-5."""
-    return 0.0 if problem.X.dtype.kind != "f" or problem.X.dtype.itemsize > 4 else 1e-5
+    arrays = [problem.array_at(site) for site in problem.sites] if problem.sites else [problem.X]
+    narrow = any(array.dtype.kind == "f" and array.dtype.itemsize <= 4 for array in arrays)
+    return 1e-5 if narrow else 0.0
 
 
 def _column(problem: Problem) -> np.ndarray:
@@ -242,4 +269,9 @@ def _limited(evaluator: Evaluator) -> Any:
     """Limit fits that go one by one to one thread, as their draws will be."""
     from contextlib import nullcontext
 
-    return nullcontext() if evaluator.batched else one_thread()
+    return nullcontext() if _has_all_threads(evaluator) else one_thread()
+
+
+def _has_all_threads(evaluator: Evaluator) -> bool:
+    """Whether fits use all threads themselves, rather than one each beside others."""
+    return evaluator.batched or evaluator.trainer.uses_threads

@@ -72,7 +72,7 @@ def evaluate_sets(evaluator: Evaluator, sets: LabelSets, labels: np.ndarray, wan
     numeric = LabelSets(sets.table.astype(np.float64 if evaluator.task == "regression" else np.int64))
     codes = np.asarray(evaluator.problem.labels)
     single = evaluator.problem.relabelled(numeric.table[codes, 0], None)
-    alone = replace(evaluator, problem=single, sets=None)
+    alone = replace(evaluator, problem=single, sets=None, findings=None)
     one = labels.shape[1] == 1
     total, size = labels.shape[1] * sets.k, 1 if one else columns_together(len(labels))
     parts = []

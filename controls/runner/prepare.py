@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from controls.core.control import TrainingControl
+from controls.core.dictionary import DictionaryTrainer
 from controls.core.errors import InputError, InputTypeError
 from controls.core.label_sets import as_one_column
-from controls.core.metric import ColumnMetric, Metric
+from controls.core.metric import ColumnMetric, FindingMetric, Metric
 from controls.core.problem import Problem
 from controls.core.study import Study
 from controls.core.trainer import Output, Task, Trainer
@@ -40,8 +42,8 @@ def prepare(study: Study, problem: Problem) -> Prepared:
     from controls.probes.adapt import as_trainer
 
     require_problem(problem)
-    problem.X  # noqa: B018 - refuses several sites
-    trainer = as_trainer(study.trainer)
+    trainer = as_trainer(study.trainer, predicts=not _reads_findings(study.scoring))
+    _check_sites(trainer, problem)
     task = _task(trainer, study.scoring, problem)
     metric = resolve(study.scoring, task, provides=trainer.provides)
     _check_labels(problem, study, task, metric)
@@ -54,9 +56,26 @@ def prepare(study: Study, problem: Problem) -> Prepared:
                 f"target must be 'fitted' for {control.name}, which does not act on labels, got 'expected'."
             )
         control.check(problem)
+        if isinstance(control, TrainingControl):
+            control.check_trainer(trainer)
     folds = folds_for(metric, study.cv, first_column(problem), study.seed)
     evaluator = Evaluator(trainer, problem, metric, folds, task, study.seed, sets=problem.label_sets)
     return Prepared(study, evaluator, make_plan(study, problem, trainer, metric, folds))
+
+
+def _reads_findings(scoring: Any) -> bool:
+    """Whether the scoring is a function of findings, which then need not predict."""
+    from controls.metrics.scoring import resolve
+
+    return scoring is not None and isinstance(resolve(scoring, None), FindingMetric)
+
+
+def _check_sites(trainer: Trainer, problem: Problem) -> None:
+    """Refuse sites that are not there, and several where the trainer reads one array."""
+    if not trainer.reads:
+        problem.X  # noqa: B018 - refuses several sites
+    for site in (*trainer.reads, *(trainer.writes if isinstance(trainer, DictionaryTrainer) else ())):
+        problem.array_at(site)
 
 
 def _task(trainer: Trainer, scoring: Any, problem: Problem) -> Task:

@@ -60,6 +60,7 @@ def run_prepared(prepared: Prepared, means: Means, title: str) -> tuple[Result, 
         target=study.target,
         notes=_notes(evaluator, score, title),
         provenance=_provenance(prepared, means.memory.where, started, time.perf_counter() - clock),
+        ceiling=evaluator.metric.ceiling,
     )
     return result, run
 
@@ -73,6 +74,12 @@ def _notes(evaluator: Evaluator, score: float, title: str) -> tuple[str, ...]:
         )
     elif problem.n_units < FEW_UNITS:
         notes.append(f"only {problem.n_units} units ({problem.unit}): intervals are approximate.")
+    if not evaluator.metric.reads_rows:
+        notes.append(
+            f"{evaluator.metric.name} is a score of the finding alone, whatever the held-out rows: for intervals every "
+            "fold, with its own seed and training rows, is one replicate. Training rows are shared by folds where there "
+            "are more than two, so that new data would vary by more."
+        )
     if evaluator.sets is not None:
         notes.append(
             f"labels have {evaluator.sets.k} columns: scores are means over them, and controls keep a row's labels "
@@ -88,7 +95,7 @@ def _notes(evaluator: Evaluator, score: float, title: str) -> tuple[str, ...]:
 
 def _provenance(prepared: Prepared, store: str | None, started: datetime, seconds: float) -> Provenance:
     problem = prepared.evaluator.problem
-    data = {"X": problem.X, "labels": given_labels(problem), "groups": dict(problem.groups), "unit": problem.unit}
+    data = {"X": problem.content, "labels": given_labels(problem), "groups": dict(problem.groups), "unit": problem.unit}
     return Provenance(
         study_key=prepared.study.content_key,
         data_key=content_key(data),

@@ -32,6 +32,8 @@ class Evidence:
     control: str = "the control"  # with what
     unit: str = "units"  # what more of would decide
     constant: bool = False  # whether there are units enough in some fold, none of which changes the score
+    draws: int | None = None  # how many were drawn; None where all relabelings were made, or swaps
+    of_draws: float = 0.0  # what their being few adds to the variance of the selectivity
 
 
 def judge(evidence: Evidence, alpha: float, smallest_effect: float) -> tuple[Verdict, str]:
@@ -83,12 +85,38 @@ def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
         return "the design allows no interval: each fold needs at least two units, so use fewer folds or more units"
     words = f"{'p' if evidence.test else 'rank share'} = {evidence.p_value:.3g}, {span}"
     margin = value - m if value > m else value
+    more = _more_draws(evidence, alpha, margin)
+    if more:
+        return f"{words}; {more}"
     if error > 0 and margin > 0:
         needed = math.ceil(evidence.n_units * ((-ndtri(alpha) - ndtri(0.2)) * error / margin) ** 2)  # for power .8
         if evidence.n_units < needed <= _FAR * evidence.n_units:
             more = f"about {needed} {evidence.unit} would decide (now {evidence.n_units})"
             return f"{words}; if the effect is as seen, {more}"
     return f"{words}; not distinguished from {evidence.control}"
+
+
+def _more_draws(evidence: Evidence, alpha: float, margin: float) -> str:
+    """Return how many draws would decide, where it is for want of draws that nothing is decided; else nothing."""
+    if evidence.draws is None or margin <= 0:
+        return ""
+    draws, needed = evidence.draws, 0
+    above = round(evidence.p_value * (draws + 1)) - 1  # draws that score as much
+    if evidence.p_value > alpha:
+        rate = above / draws
+        if rate >= alpha:
+            return ""  # more draws would show the same rate
+        needed = math.ceil((1 - alpha) / (alpha - rate) - 1e-9)
+    error, most = evidence.selectivity.standard_error, margin / (-ndtri(alpha) - ndtri(0.2))  # for power .8
+    if error > most:
+        room = most**2 - (error**2 - evidence.of_draws)
+        if room <= 0:
+            return ""  # units are too few, whatever the draws
+        needed = max(needed, math.ceil(evidence.of_draws * draws / room))
+    if not draws < needed <= _FAR * draws:
+        return ""
+    seen = f"{above} of {draws} draws score as much; " if evidence.p_value > alpha else ""
+    return f"{seen}if all is as seen, about {needed} draws would decide (now {draws})"
 
 
 def judge_claim(comparisons: Sequence[Comparison], alpha: float, smallest_effect: float) -> tuple[ClaimVerdict, str]:

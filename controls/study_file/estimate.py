@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -51,7 +51,7 @@ def _evaluate_block(evaluator: Evaluator, planned: PlannedControl) -> int:
     rng, control = stream(evaluator.seed, "timing", planned.description), planned.control
     if control.level != "labels":
         changed = control.draw(evaluator.problem, rng)
-        replace(evaluator, problem=changed, _engines={}).evaluate(_observed(evaluator), wanted=np.zeros(1, dtype=bool))
+        evaluator.drawn(changed).evaluate(_observed(evaluator), wanted=np.zeros(1, dtype=bool))
         return 1
     size = planned.blocks[0]
     labels = np.stack([np.asarray(control.draw(evaluator.problem, rng).labels) for _ in range(size)], axis=1)

@@ -1,0 +1,39 @@
+"""Redraws of findings: what a control on the finding fits, or changes, in the place of the trainer's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from controls.core.control import Control, FindingControl, TrainingControl
+from controls.core.problem import Problem
+from controls.core.trainer import Trainer
+from controls.runner.draws import fold_stream
+
+Fit = Callable[[Trainer], Any]
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """One draw of a control on the finding."""
+
+    control: FindingControl | TrainingControl
+    seed: int
+    draw: int
+
+    def finding(self, fold: int, training: Problem, trainer: Trainer, *, fit: Fit, observed: Callable[[], Any]) -> Any:
+        """Return what this draw puts in the place of a fold's finding.
+
+        ``fit(trainer)`` fits the fold's training rows from the fold's own stream, so that what is held
+        back differs in nothing else; ``observed()`` is what was found without the control.
+        """
+        rng = fold_stream(self.seed, self.control, self.draw, fold)
+        if isinstance(self.control, TrainingControl):
+            return fit(self.control.held_back(trainer, training, rng))
+        return self.control.draw_finding(observed(), training, rng)
+
+
+def acts_on_findings(control: Control) -> bool:
+    """Whether a control leaves the problem as it is and changes what is found."""
+    return isinstance(control, (FindingControl, TrainingControl))
