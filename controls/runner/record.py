@@ -77,8 +77,8 @@ def _notes(evaluator: Evaluator, score: float, title: str) -> tuple[str, ...]:
     if not evaluator.metric.reads_rows:
         notes.append(
             f"{evaluator.metric.name} is a score of the finding alone, whatever the held-out rows: for intervals every "
-            "fold, with its own seed and training rows, is one replicate. Training rows are shared by folds where there "
-            "are more than two, so that new data would vary by more."
+            "fold, with its own seed and training rows, is one replicate. Folds beyond two share "
+            "training rows, so that new data would vary by more."
         )
     if evaluator.sets is not None:
         notes.append(

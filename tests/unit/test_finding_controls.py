@@ -141,9 +141,7 @@ def test_a_score_of_the_finding_alone_has_intervals_over_folds_and_draws(problem
         [Anywhere().held_back(Axis(), part, fold_stream(0, Anywhere(), draw, k)) for k, part in enumerate(parts)]
         for draw in range(39)
     ]
-    drawn = np.array(
-        [[t.fit(p, stream(0, "trainer", k))[0] for k, (t, p) in enumerate(zip(row, parts))] for row in held]
-    )
+    drawn = np.array([[row[k].fit(part, stream(0, "trainer", k))[0] for k, part in enumerate(parts)] for row in held])
     by_fold = np.array(result.fold_scores) - drawn.mean(axis=0)
     expected = by_fold.var(ddof=1) / 4 + drawn.mean(axis=1).var(ddof=1) / 39
     assert comparison.selectivity.standard_error == pytest.approx(np.sqrt(expected))
