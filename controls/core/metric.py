@@ -10,6 +10,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
+from controls.core.row_means import RowMeans
 from controls.core.trainer import Output, Task
 
 
@@ -72,7 +73,7 @@ class ColumnMetric(Metric):
 @final
 @dataclass(frozen=True)
 class FindingMetric(Metric):
-    """A user's ``function(finding, problem)``: a number, or one number per row (whose mean is the score).
+    """A user's ``function(finding, problem)``: a number, one number per row (whose mean is the score), or RowMeans.
 
     The function may have attributes ``ceiling`` (a number) and ``reads_rows`` (False where the score is
     one of the finding alone, whatever the rows), which say what :class:`Metric` does by these names.
@@ -98,6 +99,9 @@ class FindingMetric(Metric):
         """The function's name, with neg_ for a loss."""
         return self.label if self.sign > 0 else f"neg_{self.label}"
 
-    def __call__(self, finding: Any, problem: Any) -> np.ndarray:
-        """Return the signed score (0-d) or the signed scores per row (n,)."""
-        return self.sign * np.asarray(self.function(finding, problem), dtype=np.float64)
+    def __call__(self, finding: Any, problem: Any) -> np.ndarray | RowMeans:
+        """Return the signed score (0-d), the signed scores per row (n,), or the signed score made of rows."""
+        found = self.function(finding, problem)
+        if isinstance(found, RowMeans):
+            return found if self.sign > 0 else -found
+        return self.sign * np.asarray(found, dtype=np.float64)

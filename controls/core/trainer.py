@@ -38,9 +38,18 @@ class Trainer(ABC):
         """Whether one fit is large enough for all threads; draws are then made one after another, in this process."""
         return False
 
+    @property
+    def together(self) -> int:
+        """How many fits of problems of one size are best made together, by ``fit_many``; 1 where one by one."""
+        return 1
+
     @abstractmethod
     def fit(self, problem: Problem, rng: np.random.Generator) -> Any:
         """Return what was found; leaves the problem and itself as they are."""
+
+    def fit_many(self, problems: Sequence[Problem], rngs: Sequence[np.random.Generator]) -> list[Any]:
+        """Return what was found in each problem: what ``fit`` finds there, up to rounding."""
+        return [self.fit(problem, rng) for problem, rng in zip(problems, rngs, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

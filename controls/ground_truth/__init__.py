@@ -23,6 +23,7 @@ from controls.ground_truth.networks import (
 from controls.ground_truth.planted import PlantedDirection
 from controls.ground_truth.planted_truth import PlantedTruth
 from controls.ground_truth.population import null_certificate, partial_r2
+from controls.ground_truth.rare_features import RareFeatures, log_uniform_rates
 from controls.ground_truth.readoffs import readoff_law, sign_gain, sign_readoff, stein_readoff
 from controls.ground_truth.redraws import REDRAWS, redraw_gaussian, redraw_rows, redraw_spectrum
 from controls.ground_truth.saturation import RandomTypes
@@ -65,6 +66,7 @@ __all__ = [
     "PlantedTruth",
     "QuadraticLayer",
     "RandomTypes",
+    "RareFeatures",
     "SequenceTruth",
     "Signs",
     "SkipBigrams",
@@ -86,6 +88,7 @@ __all__ = [
     "interaction_contrasts",
     "interference_sd",
     "least_squares_network",
+    "log_uniform_rates",
     "minimax",
     "null_certificate",
     "optimal_p",

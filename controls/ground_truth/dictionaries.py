@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import final
@@ -73,7 +74,7 @@ class PlantedDictionary:
     directions : array of shape (m, d)
         A row per feature, such as ``random_directions(m, d, rng)``.
     features : FeatureLaw
-        ``SparseFeatures`` or ``CorrelatedFeatures`` of m features.
+        ``SparseFeatures``, ``CorrelatedFeatures`` or ``RareFeatures`` of m features.
     noise : float, default 0.0
         Standard deviation of independent normal noise on each of the d activations.
 
@@ -96,7 +97,8 @@ class PlantedDictionary:
         directions = as_activations(numbers(self.directions, "directions"), "directions")
         if not isinstance(self.features, FeatureLaw):
             raise InputTypeError(
-                f"features must be SparseFeatures or CorrelatedFeatures, got {type(self.features).__name__}."
+                "features must be SparseFeatures, CorrelatedFeatures or RareFeatures, "
+                f"got {type(self.features).__name__}."
             )
         if len(directions) != self.features.m:
             raise InputError(
@@ -121,6 +123,19 @@ class PlantedDictionary:
     def truth(self) -> DictionaryTruth:
         """What can be read and steered, exactly."""
         return DictionaryTruth(self.directions, self.features.mean, self.features.covariance, float(self.noise))
+
+    def activations(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return n rows of activations alone, shape (n, d), float32; costs what active features cost, not n × m."""
+        rows = self.features.sparse(n, rng) @ self.directions
+        if self.noise:
+            rows += self.noise * rng.standard_normal(rows.shape)
+        return rows.astype(np.float32)
+
+    def batches(self, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Yield fresh activations (size, d), float32, without end: what a finder that streams is trained on."""
+        rng = random_generator(rng)
+        while True:
+            yield self.activations(size, rng)
 
     def sample(self, n: int, rng: np.random.Generator, *, feature: int | None = 0, ask: str = "active") -> Problem:
         """Return a problem: n sums of directions, labelled by one feature or by all.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -21,6 +21,12 @@ class FeatureLaw(ABC):
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return the coefficients of n rows, shape (n, m), float64, none below 0."""
+
+    def sparse(self, n: int, rng: np.random.Generator) -> Any:
+        """Return the coefficients of n rows as CSR, shape (n, m)."""
+        from scipy.sparse import csr_array
+
+        return csr_array(self.sample(n, rng))
 
     @property
     @abstractmethod

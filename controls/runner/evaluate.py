@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
@@ -21,7 +22,8 @@ from controls.runner.evaluation import Evaluation, FoldPart, Message, combine, r
 from controls.runner.folds import Choice, Folds, SplitterFolds
 from controls.runner.label_columns import evaluate_sets
 from controls.runner.redraw import Redraw
-from controls.runner.resample import FoldUnits, Resampling, column_deviations, mean_deviations, resampled
+from controls.runner.resample import FoldUnits, Resampling, column_deviations
+from controls.runner.score_finding import score_finding
 
 _KEPT_ENGINES = 8
 _MAKING_ENGINES = Lock()  # of this process: evaluators are sent to others, where a lock cannot follow
@@ -59,6 +61,7 @@ class Evaluator:
     seed: int
     rows: np.ndarray | None = None  # only these rows, in the folds of the whole problem
     sets: LabelSets | None = None  # what labels stand for, where they are several columns taken as one
+    ready: Mapping[int, Any] | None = None  # findings by fold, where they were made beside those of other draws
     redraw: Redraw | None = None  # of what is found, where a control acts on that
     findings: dict[int, Any] | None = None  # of the problem itself, by fold, where controls on findings need them
     _engines: dict[str, Engine] = field(default_factory=dict)
@@ -219,6 +222,8 @@ class Evaluator:
 
     def _fit(self, k: int, split: Split, labels: np.ndarray) -> Any:
         """Return what is found in the training rows, or what a control puts in its place."""
+        if self.ready is not None:
+            return self.ready[k]
         training = self._labelled(labels).take(split[0])
         if self.redraw is not None:
             return self._redrawn(self.redraw, k, training)
@@ -239,18 +244,25 @@ class Evaluator:
 
         return redraw.finding(k, training, self.trainer, fit=fit, observed=observed)
 
+    def fitted_beside(self, problems: Sequence[Problem]) -> list[Evaluator]:
+        """Return the evaluator of each problem drawn from this one's, every fold fitted for all of them together.
+
+        Raises TrainerError where that fails, whichever problem it is that makes it fail.
+        """
+        found: list[dict[int, Any]] = [{} for _ in problems]
+        for k, (train, _) in enumerate(self.folds.default()):
+            parts = [problem.take(train) for problem in problems]
+            rngs = [stream(self.seed, "trainer", k) for _ in parts]
+            with _naming(k, len(train)):
+                findings = self.trainer.fit_many(parts, rngs)
+            for ready, finding in zip(found, findings, strict=True):
+                ready[k] = finding
+        return [replace(self.drawn(problem), ready=ready) for problem, ready in zip(problems, found, strict=True)]
+
     def _fitted(self, trainer: Trainer, k: int, training: Problem) -> Any:
         """Fit the training rows; every column and draw gets the fold's own stream, so that nothing else differs."""
-        try:
+        with _naming(k, training.n):
             return trainer.fit(training, stream(self.seed, "trainer", k))
-        except TrainerError as error:
-            raise TrainerError(f"in fold {k}, on {training.n} rows: {error}") from error
-        except ControlsError:
-            raise
-        except Exception as error:
-            raise TrainerError(
-                f"the trainer failed in fold {k}, on {training.n} rows, with {type(error).__name__}: {error}"
-            ) from error
 
     def _labelled(self, labels: np.ndarray) -> Problem:
         if self.problem.labels is None:
@@ -267,25 +279,24 @@ class Evaluator:
         return FoldPart(scores, np.column_stack(deviations), found[0].left_out)
 
     def _score_finding(self, k: int, split: Split, labels: np.ndarray, units: FoldUnits, wanted: bool) -> FoldPart:
-        metric = self.metric
-        assert isinstance(metric, FindingMetric)
+        assert isinstance(self.metric, FindingMetric)
         finding, test = self._fit(k, split, labels), self._labelled(labels).take(split[1])
-        try:
-            score = metric(finding, test)
-        except ControlsError:
-            raise
-        except Exception as error:
-            raise InputError(
-                f"scoring={metric.name!r} failed in fold {k} with {type(error).__name__}: {error}"
-            ) from error
-        if not metric.reads_rows and not score.ndim:  # no unit has a part in it
-            return FoldPart(score[None], np.zeros((len(np.unique(units.codes)), 1)), True)
-        if score.ndim == 1 and len(score) == test.n:
-            return FoldPart(score.mean(keepdims=True), mean_deviations(score, units), True)
-        if score.ndim:
-            raise InputError(f"scoring must return one number, or one per row ({test.n}), got shape {score.shape}.")
-        deviations = resampled(lambda rows: metric(finding, test.take(rows))[None], score[None], units, wanted=wanted)
-        return FoldPart(score[None], deviations, False)
+        return score_finding(self.metric, finding, test, fold=k, units=units, wanted=wanted)
+
+
+@contextmanager
+def _naming(fold: int, rows: int) -> Iterator[None]:
+    """Say in which fold a trainer failed."""
+    try:
+        yield
+    except TrainerError as error:
+        raise TrainerError(f"in fold {fold}, on {rows} rows: {error}") from error
+    except ControlsError:
+        raise
+    except Exception as error:
+        raise TrainerError(
+            f"the trainer failed in fold {fold}, on {rows} rows, with {type(error).__name__}: {error}"
+        ) from error
 
 
 def class_counts(targets: np.ndarray, n_classes: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from controls.runner.attempt import Part, attempted
 from controls.runner.collected import Collected, Drawn, part_name
 from controls.runner.draws import a_few, draw_stream, few_labels, label_blocks, start_of
 from controls.runner.evaluate import Evaluator
-from controls.runner.evaluation import Evaluation, repeat_first
+from controls.runner.evaluation import Evaluation, reassemble, repeat_first
 from controls.runner.expected import Refits, group_count, jackknife_deviations
 from controls.runner.memory import Memory
 from controls.runner.parallel import in_order, one_thread, side_by_side
@@ -147,14 +147,22 @@ class _Running:
         if todo(planned.draws - 1):
             start = start_of(self.evaluator.seed, planned.control, start)
 
-        def work(draw: int) -> Part:
-            evaluator, wanted = self.evaluator, few[[draw]]
-            changed = planned.control.draw(start, draw_stream(evaluator.seed, planned.control, draw))
-            own = evaluator.drawn(changed)
-            part = attempted(lambda _: own.evaluate(_column(changed), wanted=wanted), draw, wanted, observed)
-            return replace(part, proofs=(changed.proof,) if changed.proof else ())
+        evaluator, control = self.evaluator, planned.control
 
-        return self._worked(work, filter(todo, range(planned.draws)))
+        def work(draws: range) -> Part:
+            streams = (draw_stream(evaluator.seed, control, draw) for draw in draws)
+            changed = [control.draw(start, rng) for rng in streams]
+            wanted = few[draws.start : draws.stop]
+
+            def evaluate(columns: np.ndarray) -> Evaluation:
+                return _side_by_side(evaluator, [changed[column] for column in columns], wanted[columns])
+
+            part = attempted(evaluate, draws.start, wanted, observed)
+            return replace(part, proofs=tuple(problem.proof for problem in changed if problem.proof))
+
+        ends = np.cumsum(planned.blocks).tolist()
+        blocks = (range(end - size, end) for end, size in zip(ends, planned.blocks, strict=True))
+        return self._worked(work, (block for block in blocks if todo(block.start)))
 
     def _finding_parts(
         self, planned: PlannedControl, observed: Evaluation, few: np.ndarray, todo: Callable[[int], bool]
@@ -218,6 +226,17 @@ class _Running:
                 memory.put({f"expected/{key}/{group}": {"scores": scores}})
                 self._report(1, what)
         return jackknife_deviations(refits.means(np.stack([found[group] for group in range(self.refits)])))
+
+
+def _side_by_side(evaluator: Evaluator, problems: list[Problem], wanted: np.ndarray) -> Evaluation:
+    """Evaluate draws of the problem, a column each; where there are several, their fits are made together."""
+    alone = len(problems) == 1
+    own = [evaluator.drawn(problems[0])] if alone else evaluator.fitted_beside(problems)
+    parts = [
+        (np.array([column]), each.evaluate(_column(each.problem), wanted=wanted[[column]]))
+        for column, each in enumerate(own)
+    ]
+    return reassemble(parts, len(parts))
 
 
 def _evaluate_new(evaluator: Evaluator, labels: np.ndarray, observed: Evaluation, wanted: np.ndarray) -> Evaluation:

@@ -18,6 +18,7 @@ from controls.stats.pvalue import p_floor
 
 _IN_CACHE = 1 << 20  # numbers of one array of a block that stay in the processor's cache
 _IN_MEMORY = 1 << 23  # numbers of one array of a block of few columns
+_IN_DRAWS = 1 << 28  # numbers of the activations of all draws that are evaluated together
 _FEW_COLUMNS, _MOST_COLUMNS = 32, 512
 
 
@@ -82,7 +83,10 @@ def make_plan(study: Study, problem: Problem, trainer: Trainer, metric: Metric, 
         block=block,
         numbers=_numbers(problem),
         engine=f"label columns fitted together in blocks of {block}" if batched else "one by one",
-        controls=tuple(_planned(control, study, problem, block) for control in study.controls),
+        controls=tuple(
+            _planned(control, study, problem, _draws_together(control, problem, trainer, block))
+            for control in study.controls
+        ),
         alpha=study.alpha,
     )
 
@@ -115,7 +119,16 @@ def columns_together(per_column: int) -> int:
     return max(1, min(_MOST_COLUMNS, max(_IN_CACHE // per_column, min(_FEW_COLUMNS, _IN_MEMORY // per_column))))
 
 
-def _planned(control: Control, study: Study, problem: Problem, block: int) -> PlannedControl:
+def _draws_together(control: Control, problem: Problem, trainer: Trainer, block: int) -> int:
+    """Return how many draws of a control are evaluated together, in fits of which trainers make several at once."""
+    if control.level == "labels":
+        return block
+    if control.level == "finding" or problem.labels is not None:  # folds may go by labels
+        return 1
+    return max(1, min(trainer.together, _IN_DRAWS // (problem.n * problem.d)))
+
+
+def _planned(control: Control, study: Study, problem: Problem, size: int) -> PlannedControl:
     if control.inference == "paired":
         swaps = problem.n_units * math.log(2.0)
         return PlannedControl(control, describe(control), False, 1, swaps, (1,), p_floor(study.draws, swaps))
@@ -124,7 +137,6 @@ def _planned(control: Control, study: Study, problem: Problem, block: int) -> Pl
     count = math.inf if orbit is None else count_of(orbit)
     enumerated = control.level == "labels" and count <= study.draws + 1  # texts are drawn, however few there are
     draws = int(count) if enumerated else study.draws
-    size = block if control.level == "labels" else 1
     blocks = tuple(min(size, draws - start) for start in range(0, draws, size))
     floor = 1 / draws if enumerated else p_floor(draws, log_count)
     return PlannedControl(control, describe(control), enumerated, draws, log_count, blocks, floor)

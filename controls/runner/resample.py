@@ -8,8 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from controls.core.errors import InputError
 from controls.core.metric import ColumnMetric
 from controls.core.rng import stream
+from controls.core.row_means import RowMeans
 from controls.core.trainer import Output
 
 RESAMPLES = 100  # where a metric has no influence values
@@ -114,3 +116,13 @@ def mean_deviations(scores: np.ndarray, units: FoldUnits) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         left = (scores.sum() - sums) / (len(scores) - sizes)
     return (scores.mean() - left)[:, None]
+
+
+def unit_deviations(score: RowMeans, units: FoldUnits) -> np.ndarray:
+    """Return deviations (G_k, 1) of a score made of means over rows, by leaving each unit out."""
+    if len(score.values) != len(units.codes):
+        raise InputError(
+            f"a score made of rows must have values for each of the {len(units.codes)} test rows, "
+            f"got {len(score.values)}."
+        )
+    return (score - score.without_units(units.local))[:, None]

@@ -211,3 +211,68 @@ def test_trainers_of_several_sites_get_them(problem):
 def test_too_few_draws_are_named(problem):
     few = ct.measure(Axis(), problem, controls=[Anywhere()], scoring=spread, cv=2, draws=5)
     assert "at least 19 draws are needed" in few.comparisons[0].reason
+
+
+@final
+@dataclass(frozen=True)
+class Several(ct.Trainer):
+    """As ``Axis``, but fits several problems at once; fails where a problem's first number is among ``bad``."""
+
+    log: Any
+    bad: tuple[float, ...] = ()
+
+    @property
+    def together(self) -> int:
+        return 3
+
+    def fit(self, problem: ct.Problem, rng: np.random.Generator) -> np.ndarray:
+        if problem.X[0, 0] in self.bad:
+            raise ValueError("bad")
+        return Axis().fit(problem, rng)
+
+    def fit_many(self, problems: Any, rngs: Any) -> list[Any]:
+        self.log.append(len(problems))
+        return [self.fit(problem, rng) for problem, rng in zip(problems, rngs, strict=True)]
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_draws_are_fitted_together_as_they_are_one_by_one(problem, n_jobs):
+    log: list[int] = []
+    settings = {"controls": [ct.GaussianActivations()], "scoring": spread, "cv": 2, "draws": 7}
+    alone = ct.measure(Axis(), problem, **settings)
+    beside = ct.measure(Several(log), problem, n_jobs=n_jobs, **settings)
+    assert np.array_equal(alone.comparisons[0].control_scores, beside.comparisons[0].control_scores)
+    assert alone.comparisons[0].selectivity == beside.comparisons[0].selectivity
+    if n_jobs is None:
+        assert log == [3, 3, 3, 3]  # two folds of each of two blocks; the last draw is alone
+
+
+def test_a_draw_that_fails_beside_others_fails_alone(problem):
+    settings = {"controls": [ct.GaussianActivations()], "scoring": spread, "cv": 2, "draws": 7}
+    seen: list[float] = []
+
+    def firsts(X, rng):
+        seen.append(float(X[0, 0]))
+        return Axis().fit(ct.Problem(X), rng)
+
+    alone = ct.measure(firsts, problem, **settings)
+    bad = (seen[2 + 2 * 4],)  # the fifth draw's first fold, after the two of the problem itself
+    beside = ct.measure(Several([], bad), problem, **settings)
+    comparison = beside.comparisons[0]
+    assert [draw for draw, _ in comparison.failures] == [4]
+    others = np.arange(7) != 4
+    assert np.array_equal(comparison.control_scores[others], alone.comparisons[0].control_scores[others])
+    assert np.isnan(comparison.control_scores[4])
+
+
+def test_trainers_that_hold_arrays_are_named_by_their_shapes(problem):
+    @final
+    @dataclass(frozen=True, eq=False)
+    class Held(ct.Trainer):
+        direction: np.ndarray
+
+        def fit(self, problem: ct.Problem, rng: np.random.Generator) -> np.ndarray:
+            return self.direction
+
+    result = ct.measure(Held(np.ones(5)), problem, controls=[Turned()], scoring=spread, cv=2, draws=2)
+    assert result.provenance.trainer == "Held(direction=array(5,))"
