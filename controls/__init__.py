@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from controls.generators.permute import PermuteWeights as PermuteWeights
     from controls.generators.phases import RandomizePhases as RandomizePhases
     from controls.generators.planted import PlantDictionary as PlantDictionary
+    from controls.generators.random_dictionary import RandomDictionary as RandomDictionary
+    from controls.generators.random_dictionary import UntrainedDictionary as UntrainedDictionary
     from controls.generators.random_embeddings import RandomEmbeddings as RandomEmbeddings
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from controls.generators.redrawn import WeightControl as WeightControl
     from controls.generators.rescale import MatchActivations as MatchActivations
     from controls.generators.sequences import ShiftLabels as ShiftLabels
+    from controls.generators.shuffle_decoder import ShuffleDecoder as ShuffleDecoder
     from controls.generators.shuffle_tokens import ShuffleTokens as ShuffleTokens
     from controls.generators.sparsity import MatchSparsity as MatchSparsity
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
@@ -136,13 +139,16 @@ _HOME = {
     "PermuteWeights": "generators.permute",
     "PlantDictionary": "generators.planted",
     "RateMatchedLabels": "generators.bursts",
+    "RandomDictionary": "generators.random_dictionary",
     "Reinitialize": "generators.weights",
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",
     "RandomEmbeddings": "generators.random_embeddings",
     "RandomTokens": "generators.random_tokens",
+    "ShuffleDecoder": "generators.shuffle_decoder",
     "ShuffleTokens": "generators.shuffle_tokens",
+    "UntrainedDictionary": "generators.random_dictionary",
     "WeightControl": "generators.redrawn",
     "Controlled": "wrap.estimator",
     "controlled": "wrap.function",

@@ -9,7 +9,7 @@ import numpy as np
 
 from controls.core.orbit import Orbit
 from controls.core.problem import Problem
-from controls.core.properties import Property
+from controls.core.properties import Stated
 from controls.core.trainer import Trainer
 
 Level = Literal["labels", "inputs", "weights", "activations", "finding"]
@@ -45,12 +45,12 @@ class Control(ABC):
 
     @property
     @abstractmethod
-    def preserves(self) -> tuple[Property, ...]:
+    def preserves(self) -> tuple[Stated, ...]:
         """The properties that every draw shares with the problem."""
 
     @property
     @abstractmethod
-    def destroys(self) -> tuple[Property, ...]:
+    def destroys(self) -> tuple[Stated, ...]:
         """The properties that draws have by chance only."""
 
     @property

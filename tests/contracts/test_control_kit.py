@@ -106,6 +106,13 @@ SETTINGS: list[Control] = [
     ct.RandomEmbeddings(per="type"),
     ct.ShuffleTokens(per="word", keep=2),
     ct.ShuffleTokens(per="word", labels="follow"),
+    ct.RandomDictionary(),
+    ct.RandomDictionary(init="covariance"),
+    ct.RandomDictionary(init="differences"),
+    ct.RandomDictionary("encoder"),
+    ct.RandomDictionary(least_cosine=0.8),
+    ct.UntrainedDictionary(),
+    ct.ShuffleDecoder(),
 ]
 COMPOSED = [
     ct.compose(ct.ShuffleLabels(within="document"), ct.ShuffleLabels()),
