@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from controls.finders.autoencoder import SparseAutoencoder as SparseAutoencoder
     from controls.finders.sae import SAE as SAE
     from controls.finders.sae import train_many as train_many
+    from controls.finders.streams import train_stream as train_stream
 
 _HOME = {
     "SAE": "sae",
     "SparseAutoencoder": "autoencoder",
     "train_many": "sae",
+    "train_stream": "streams",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -60,41 +60,49 @@ class Stream(Batches):
     """Rows of an iterator, mixed among a few batches; all SAEs of the stack get the same ones."""
 
     source: Iterator[Any]
-    d: int
     size: int
-    scale: Tensor  # (d,)
     device: str
     count: int  # SAEs
+    scale: Tensor = field(init=False)  # (d,), by which rows are multiplied
     read: int = 0  # items taken from the source
-    pool: Tensor = field(init=False)
+    pool: Tensor | None = None  # rows that wait
 
-    def __post_init__(self) -> None:
-        self.pool = torch.empty((0, self.d))
+    def first(self) -> Tensor:
+        """Return the rows that come first, as many as are mixed; they wait all the same."""
+        self._fill()
+        if self.pool is None or not len(self.pool):
+            raise InputError("batches must give at least one row, got none.")
+        return self.pool.to(self.device)
 
     def next(self, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor] | None:
         """Return the next rows; None where fewer than a batch are left."""
-        while len(self.pool) < _HELD * self.size and self._take():
-            pass
-        if len(self.pool) < self.size:
+        self._fill()
+        if self.pool is None or len(self.pool) < self.size:
             return None
         order = torch.randperm(len(self.pool), generator=generators[0])
         rows = (self.pool[order[: self.size]].to(self.device) * self.scale).expand(self.count, -1, -1)
         self.pool = self.pool[order[self.size :]]
         return rows, rows
 
+    def _fill(self) -> None:
+        while (self.pool is None or len(self.pool) < _HELD * self.size) and self._take():
+            pass
+
     def _take(self) -> bool:
         try:
             item = next(self.source)
         except StopIteration:
             return False
-        self.pool = torch.cat([self.pool, self._checked(item)])
+        rows = self._checked(item)
+        self.pool = rows if self.pool is None else torch.cat([self.pool, rows])
         self.read += 1
         return True
 
     def _checked(self, item: Any) -> Tensor:
         rows = as_numpy(item, f"batch {self.read}")
-        if rows.ndim != 2 or rows.shape[1] != self.d:
-            raise InputError(f"batches must have shape (rows, {self.d}), got {rows.shape} in batch {self.read}.")
+        d = "d" if self.pool is None else self.pool.shape[1]
+        if rows.ndim != 2 or d not in ("d", rows.shape[1]):
+            raise InputError(f"batches must have shape (rows, {d}), got {rows.shape} in batch {self.read}.")
         if not np.isfinite(rows).all():
             raise TrainerError(f"batches must be finite, got NaN or infinite values in batch {self.read}.")
         return torch.tensor(rows, dtype=torch.float32)
@@ -106,9 +114,12 @@ class Stream(Batches):
     def restore(self, state: dict[str, Any]) -> None:
         """Pass over the items that were read."""
         while self.read < state["read"]:
-            if not self._take():
+            try:
+                next(self.source)
+            except StopIteration:
                 raise InputError(
-                    f"batches must be the stream that the checkpoint was made from, which had at least {state['read']} "
-                    f"items, got one of {self.read}."
-                )
+                    f"batches must be the stream that the checkpoint was made from, of {state['read']} items or more, "
+                    f"got one of {self.read}."
+                ) from None
+            self.read += 1
         self.pool = state["pool"]

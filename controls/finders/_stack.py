@@ -14,7 +14,6 @@ from controls.finders._codes import Codes, DenseCodes, batch_top_k, top_k
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 _THRESHOLD_MEMORY = 0.99  # of the running mean of BatchTopK's least active latent
-FIRST_THRESHOLD = 1e-3  # JumpReLU's, as in Rajamanoharan et al. (2024)
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Stack:
     least: Tensor  # (S,), running mean of BatchTopK's least active latent
     steps: int = 0
     optimizer: Any = field(init=False)
+    _before: Tensor | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         free = [self.parameters[name] for name in self.free]
@@ -67,8 +67,8 @@ class Stack:
         """Take one step on rows (S, B, d_in) and targets (S, B, d_out); return the squared error of each SAE (S,)."""
         parameters, rule = self.parameters, self.rule
         centred = rows - parameters["input_bias"][:, None]
-        before = torch.baddbmm(parameters["encoder_bias"][:, None], centred, parameters["encoder"].transpose(1, 2))
-        codes, least = rule.select(before, self._threshold)
+        before = self._encoded(centred)
+        codes, least = rule.select(before, self.parameters["threshold"])
         left = codes.reconstruct(parameters["decoder"])
         left += parameters["output_bias"][:, None]
         left -= targets
@@ -81,9 +81,13 @@ class Stack:
         self._follow(codes, least)
         return error
 
-    @property
-    def _threshold(self) -> Tensor:
-        return self.parameters["threshold"].exp()
+    def _encoded(self, centred: Tensor) -> Tensor:
+        """Return latents before selection (S, B, m), written where those of the last step were."""
+        bias, encoder = self.parameters["encoder_bias"][:, None], self.parameters["encoder"]
+        shape = (*centred.shape[:2], encoder.shape[1])
+        if self._before is None or self._before.shape != shape:
+            self._before = centred.new_empty(shape)
+        return torch.baddbmm(bias, centred, encoder.transpose(1, 2), out=self._before)
 
     def _write_gradients(self, codes: Codes, before: Tensor, centred: Tensor, left: Tensor, penalty: float) -> None:
         """Set the gradients of all free parameters: squared error, and the penalty on latents."""
@@ -129,15 +133,15 @@ class Stack:
         return (weight * torch.stack(lengths).sum(dim=0))[:, None]
 
     def _of_threshold(self, before: Tensor, pulled: Tensor, penalty: float) -> Tensor:
-        """Return the straight-through gradient by log thresholds, of the error and of the L0 penalty.
+        """Return the straight-through gradient by thresholds, of the error and of the L0 penalty.
 
         A rectangle of the rule's bandwidth stands for the jump (Rajamanoharan et al. 2024).
         """
-        threshold, B = self._threshold, before.shape[1]
+        threshold, B = self.parameters["threshold"], before.shape[1]
         near = ((before - threshold[:, None]).abs() < self.rule.bandwidth / 2).to(before.dtype) / self.rule.bandwidth
         of_error = -(near * pulled * threshold[:, None]).sum(dim=1)
         weight = before.new_tensor(self.rule.sparsity)[:, None] * penalty / B
-        return threshold * (of_error - weight * near.sum(dim=1))
+        return of_error - weight * near.sum(dim=1)
 
     def _level(self, decoder: Tensor) -> None:
         """Take out of the decoder's gradient what would change the lengths of its rows."""
@@ -152,6 +156,7 @@ class Stack:
         for part, (start, cosine) in self.held.items():
             if cosine < 1:
                 _turn_back(self.parameters[part], start, cosine)
+        self.parameters["threshold"].clamp_(min=0)
         if self.rule.tied:
             self.parameters["input_bias"].copy_(self.parameters["output_bias"])
 
@@ -172,8 +177,8 @@ class Stack:
         """
         dead, parameters = self.since >= after, self.parameters
         centred = rows - parameters["input_bias"][:, None]
-        before = torch.baddbmm(parameters["encoder_bias"][:, None], centred, parameters["encoder"].transpose(1, 2))
-        codes, _ = self.rule.select(before, self._threshold)
+        before = self._encoded(centred)
+        codes, _ = self.rule.select(before, self.parameters["threshold"])
         left = targets - codes.reconstruct(parameters["decoder"]) - parameters["output_bias"][:, None]
         weights = left.square().sum(dim=2).clamp_min(1e-30).cpu()
         drawn = zip(weights, generators, strict=True)

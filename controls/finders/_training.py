@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,15 @@ from torch import Tensor
 
 from controls.core.dictionary import side_by_side
 from controls.core.errors import InputError, TrainerError
+from controls.core.key import content_key
 from controls.core.problem import Problem
 from controls.core.validate import as_activations, read_only
-from controls.finders._batches import Batches, Rows
-from controls.finders._stack import FIRST_THRESHOLD, Rule, Stack
+from controls.finders._batches import Batches, Rows, Stream
+from controls.finders._checkpoint import Checkpoint
+from controls.finders._stack import Rule, Stack
 from controls.finders.autoencoder import SparseAutoencoder
 from controls.finders.sae import SAE, HeldSAE, UntrainedSAE, settings_of, shared_settings
+from controls.finders.streams import ran_dry
 
 _FALLING = 0.2  # share of the steps in which lr falls to 0
 _RISING = 0.1  # share of the steps in which the penalty rises from 0
@@ -53,8 +57,9 @@ def train(
             f"and {len(rngs)}."
         )
     shared = shared_settings([settings_of(trainer) for trainer in trainers])
-    known: dict[int, Data] = {}
-    data = [known.setdefault(id(problem), _data(shared, problem)) for problem in problems]
+    distinct = {id(problem): problem for problem in problems}
+    known = {name: _data(shared, problem) for name, problem in distinct.items()}
+    data = [known[id(problem)] for problem in problems]
     if len({(part.widths, part.read_widths) for part in data}) > 1:
         raise InputError("problems must have activations of one width to be trained on together, got several.")
     generators = [torch.Generator().manual_seed(int(rng.integers(2**63))) for rng in rngs]
@@ -66,6 +71,39 @@ def train(
             batches = Rows([part[0] for part in scaled], [part[1] for part in scaled], shared.batch_size)
             run(shared, stack, batches, generators)
         return finished(shared, stack, scale)
+
+
+def train_on_stream(
+    trainers: Sequence[SAE | HeldSAE],
+    source: Iterator[Any],
+    rngs: Sequence[np.random.Generator],
+    *,
+    checkpoint: str | PathLike[str] | None,
+    every: int,
+) -> list[SparseAutoencoder]:
+    """Train SAEs side by side on rows that are read once."""
+    shared = settings_of(trainers[0])
+    generators = [torch.Generator().manual_seed(int(rng.integers(2**63))) for rng in rngs]
+    with torch.no_grad():
+        stream = Stream(source, shared.batch_size, shared.device, len(trainers))
+        first = stream.first()
+        data = [Data(first, first, (first.shape[1],), (first.shape[1],))] * len(trainers)
+        _require_spread(first)
+        means, scale = _moments(shared, data)
+        stream.scale = scale.read[0]
+        stack = start(trainers, data[0], generators, means, scale)
+        key = content_key([_content(trainer) for trainer in trainers]) if checkpoint else ""
+        kept = None if checkpoint is None else Checkpoint.at(checkpoint, f"{key}/{_seeds(generators)}", every)
+        step = run(shared, stack, stream, generators, kept=kept)
+        return finished(shared, stack, scale, ran_dry(step, shared.steps, shared.batch_size))
+
+
+def _content(trainer: AnySAE) -> Any:
+    return (trainer, trainer.directions) if isinstance(trainer, HeldSAE) else trainer
+
+
+def _seeds(generators: Sequence[torch.Generator]) -> str:
+    return content_key([generator.initial_seed() for generator in generators])
 
 
 def _data(sae: SAE, problem: Problem | np.ndarray) -> Data:
@@ -82,10 +120,14 @@ def _data(sae: SAE, problem: Problem | np.ndarray) -> Data:
 
     read = tensor(sae.reads)
     written = read if sae.writes == sae.reads else tensor(sae.writes)
-    for part in (read, written):
-        if bool((part == part[0]).all()):
-            raise InputError(f"activations must vary for an SAE to be trained on, got {problem.n} rows that are alike.")
+    _require_spread(read)
+    _require_spread(written)
     return Data(read, written, widths(sae.writes), widths(sae.reads))
+
+
+def _require_spread(rows: Tensor) -> None:
+    if bool((rows == rows[0]).all()):
+        raise InputError(f"activations must vary for an SAE to be trained on, got {len(rows)} rows that are all alike.")
 
 
 def _moments(sae: SAE, data: Sequence[Data]) -> tuple[tuple[Tensor, Tensor], Scale]:
@@ -138,7 +180,7 @@ def start(
         "input_bias": means[0].clone(),
         "decoder": decoder,
         "output_bias": means[1].clone(),
-        "threshold": torch.full((S, m), float(np.log(FIRST_THRESHOLD)), device=device),
+        "threshold": torch.full((S, m), shared.bandwidth, device=device),
     }
     rule = Rule(
         activation=shared.activation,
@@ -172,8 +214,8 @@ def _hold(
     factor = scale.written if first.part == "decoder" else 1 / scale.read
     rows = _unit(directions.to(own) * factor[:, None])
     own.copy_(rows)
-    if tied and first.part == "decoder":
-        parameters["encoder"].copy_(rows)  # as where nothing is held: the encoder starts as the decoder's transpose
+    if tied:  # as where nothing is held: the encoder starts as the decoder's transpose
+        parameters["encoder" if first.part == "decoder" else "decoder"].copy_(rows)
     return {first.part: (rows.clone(), first.least_cosine)}
 
 
@@ -187,12 +229,11 @@ def run(
     batches: Batches,
     generators: Sequence[torch.Generator],
     *,
-    first: int = 0,
-    steps: int | None = None,
-    after: Callable[[int], Any] | None = None,
+    kept: Checkpoint | None = None,
 ) -> int:
-    """Take the steps from ``first`` on; return the number of the last one. ``after(step)`` follows each."""
-    total = sae.steps if steps is None else steps
+    """Take all steps that are not yet taken; return how many were, of which a stream that runs dry has fewer."""
+    total = sae.steps
+    first = 0 if kept is None else kept.restore(stack, batches, generators)
     for step in range(first, total):
         rows = batches.next(generators)
         if rows is None:
@@ -203,8 +244,8 @@ def run(
             stack.revive(*rows, sae.dead_after, generators)
         if (step + 1) % _CHECKED == 0 or step + 1 == total:
             _check(error, stack, step)
-        if after is not None:
-            after(step + 1)
+        if kept is not None and ((step + 1) % kept.every == 0 or step + 1 == total):
+            kept.keep(step + 1, stack, batches, generators)
     return total
 
 
@@ -249,7 +290,7 @@ def finished(sae: SAE, stack: Stack, scale: Scale, notes: Sequence[str] = ()) ->
 
 def _threshold(sae: SAE, stack: Stack, s: int) -> Tensor | None:
     if sae.activation == "jumprelu":
-        return stack.parameters["threshold"][s].exp()
+        return stack.parameters["threshold"][s]
     if sae.activation == "batchtopk":
         return stack.least[s].expand(sae.n_latents)
     return None

@@ -53,7 +53,8 @@ class SAE(DictionaryTrainer):
         A latent that was not active for so many steps is started anew, at a row that is explained badly
         (Bricken et al. 2023); none in the last half of the steps. 0: never.
     bandwidth : float
-        Of the straight-through gradient of thresholds, for "jumprelu".
+        Of the straight-through gradient of thresholds, for "jumprelu", which they start at; activations
+        that are normalized have variance 1.
     sites, targets : tuple of str
         Sites of the problem to read, and to reconstruct; no targets: those that are read. A transcoder writes
         elsewhere than it reads, a crosscoder reads and writes several. The problem's only array where none is named.
@@ -98,7 +99,7 @@ class SAE(DictionaryTrainer):
     warmup: float = 0.05
     normalize: bool = True
     dead_after: int = 0
-    bandwidth: float = 0.03
+    bandwidth: float = 0.3
     sites: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     device: str = "cpu"
