@@ -109,6 +109,33 @@ def test_thresholds_get_the_straight_through_gradient():
     torch.testing.assert_close(p["threshold"].grad, expected)
 
 
+def test_silent_latents_are_started_anew_at_what_is_left_of_a_row():
+    stack = stack_of("topk", tied=True, widths=(D_IN,))
+    generators = [torch.Generator().manual_seed(s) for s in range(S)]
+    rows = torch.randn(S, B, D_IN, generator=generators[0], dtype=torch.float64)
+    stack.step(rows, rows, lr=0.01, penalty=1.0)
+    p, before = stack.parameters, {name: part.clone() for name, part in stack.parameters.items()}
+    stack.since[:] = 0
+    stack.since[0, [2, 5]], stack.since[1, 7] = 30, 20
+    dead = stack.since >= 20
+    latents = (rows - p["input_bias"][:, None]) @ p["encoder"].transpose(1, 2) + p["encoder_bias"][:, None]
+    kept = (-latents).argsort(dim=2).argsort(dim=2) < torch.tensor(stack.rule.k)[:, None, None]
+    left = rows - (latents.relu() * kept) @ p["decoder"] - p["output_bias"][:, None]
+    left /= left.norm(dim=2, keepdim=True)
+    stack.revive(rows, rows, 20, generators)
+    for name in ("decoder", "encoder", "encoder_bias"):
+        assert torch.equal(p[name][~dead], before[name][~dead])
+    for s, j in dead.nonzero().tolist():
+        assert (left[s] @ p["decoder"][s, j]).max() == pytest.approx(1)
+        alive = before["encoder"][s][~dead[s]].norm(dim=1).mean()
+        torch.testing.assert_close(p["encoder"][s, j], 0.2 * alive * p["decoder"][s, j])
+    assert not stack.since.any()
+    for name in ("decoder", "encoder", "encoder_bias"):
+        moments = stack.optimizer.state[p[name]]
+        assert not moments["exp_avg"][dead].any()
+        assert moments["exp_avg"][~dead].any()
+
+
 def test_codes_are_those_of_sorting():
     generator = torch.Generator().manual_seed(0)
     before = torch.randn(S, B, M, generator=generator)
