@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from controls.finders.autoencoder import SparseAutoencoder as SparseAutoencoder
+    from controls.finders.decompositions import ICA as ICA
+    from controls.finders.decompositions import NMF as NMF
+    from controls.finders.decompositions import PCA as PCA
     from controls.finders.sae import SAE as SAE
     from controls.finders.sae import train_many as train_many
     from controls.finders.streams import train_stream as train_stream
 
 _HOME = {
+    "ICA": "decompositions",
+    "NMF": "decompositions",
+    "PCA": "decompositions",
     "SAE": "sae",
     "SparseAutoencoder": "autoencoder",
     "train_many": "sae",
