@@ -80,7 +80,7 @@ def _word(comparison: Comparison) -> str:
 
 def _structureless(result: Result) -> Iterator[Check]:
     """Explained variance is high on nothing, and the verdict says that it shows nothing."""
-    yield Bound("nothing: explained variance on rows not seen", "at least", 0.5, result.score)
+    yield Bound("nothing: explained variance on rows not seen", "at least", 0.45, result.score)
     yield from _verdicts("nothing", "explained variance", result, "not SELECTIVE")
 
 
@@ -148,7 +148,7 @@ def recovery(effort: Effort) -> list[Check]:
     """
     m, d, k = 768, 24, 5
     seeds = effort.pick(1, 5)
-    sae = SAE(m, k=k, steps=effort.pick(1000, 8000), batch_size=512, lr=1e-3)
+    sae = SAE(m, k=k, steps=effort.pick(1500, 8000), batch_size=512, lr=1e-3)
     kinds = [("TopK", sae, seeds), ("BatchTopK", replace(sae, activation="batchtopk"), seeds)]
     if not effort.short:
         weighed = replace(sae, k=0, sparsity=1.0, activation="jumprelu")
