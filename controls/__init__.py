@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from controls import finders as finders
     from controls import metrics as metrics
     from controls import probes as probes
     from controls import testing as testing
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "finders": "",
     "metrics": "",
     "probes": "",
     "testing": "",
