@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from controls.generators.cascade import Cascade as Cascade
     from controls.generators.cells import ClusterTask as ClusterTask
     from controls.generators.covariances import MatchCovariances as MatchCovariances
+    from controls.generators.directions import RandomDirections as RandomDirections
     from controls.generators.gaussian import GaussianActivations as GaussianActivations
     from controls.generators.gaussian import MatchNorms as MatchNorms
     from controls.generators.inputs import InputBaseline as InputBaseline
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from controls.generators.shuffle_tokens import ShuffleTokens as ShuffleTokens
     from controls.generators.sparsity import MatchSparsity as MatchSparsity
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
+    from controls.generators.surrogate_latents import SurrogateLatents as SurrogateLatents
     from controls.generators.weights import Reinitialize as Reinitialize
     from controls.kept import load as load
     from controls.model_comparison import compare_models as compare_models
@@ -142,6 +144,7 @@ _HOME = {
     "PlantDictionary": "generators.planted",
     "RateMatchedLabels": "generators.bursts",
     "RandomDictionary": "generators.random_dictionary",
+    "RandomDirections": "generators.directions",
     "Reinitialize": "generators.weights",
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
@@ -150,6 +153,7 @@ _HOME = {
     "RandomTokens": "generators.random_tokens",
     "ShuffleDecoder": "generators.shuffle_decoder",
     "ShuffleTokens": "generators.shuffle_tokens",
+    "SurrogateLatents": "generators.surrogate_latents",
     "UntrainedDictionary": "generators.random_dictionary",
     "WeightControl": "generators.redrawn",
     "Controlled": "wrap.estimator",
