@@ -9,7 +9,7 @@ import numpy as np
 
 def is_sparse(value: Any) -> bool:
     """Whether this is a scipy sparse matrix or array, recognised without importing scipy."""
-    return hasattr(value, "tocsr") and hasattr(value, "toarray")
+    return hasattr(type(value), "tocsr") and hasattr(type(value), "toarray")  # some objects have any attribute
 
 
 def is_mapped(array: np.ndarray) -> bool:

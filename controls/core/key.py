@@ -180,9 +180,10 @@ class _Reader:
 
 def _content_of(value: Any, *, every: bool) -> Any:
     """Return what tells an object from others of its class; parameters at their defaults only if ``every``."""
-    if hasattr(value, "detach") and hasattr(value, "cpu"):  # a torch tensor, recognised without importing torch
+    kind = type(value)  # asked in place of the object, which may say that it has any attribute
+    if hasattr(kind, "detach") and hasattr(kind, "cpu"):  # a torch tensor, recognised without importing torch
         return str(value.dtype), np.asarray(value.detach().cpu().contiguous().flatten().tolist()), tuple(value.shape)
-    if hasattr(value, "get_params"):
+    if hasattr(kind, "get_params"):
         return dict(sorted(value.get_params(deep=False).items()))
     if is_dataclass(value):
         given = {item.name: (getattr(value, item.name), item.default) for item in fields(value)}
