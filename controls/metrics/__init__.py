@@ -5,6 +5,7 @@ from controls.metrics.classification import Accuracy, BalancedAccuracy, NegLogLo
 from controls.metrics.codelength import NegCodelength, compression
 from controls.metrics.correlation import PearsonR
 from controls.metrics.dictionary import cosine_similarity, explained_variance, neg_dead_share, neg_fvu, neg_l0
+from controls.metrics.entropy import TokenEntropy
 from controls.metrics.precision import F1, AveragePrecision, F1Macro
 from controls.metrics.recovery import MMCS, Recovery
 from controls.metrics.regression import R2, NegMeanSquaredError
@@ -26,6 +27,7 @@ __all__ = [
     "RocAuc",
     "RocAucOvr",
     "RowMeans",
+    "TokenEntropy",
     "compression",
     "cosine_similarity",
     "explained_variance",
