@@ -17,8 +17,8 @@ from controls.core.label_sets import LabelSets
 from controls.core.metric import ColumnMetric, FindingMetric, Metric
 from controls.core.problem import Problem
 from controls.core.rng import stream
-from controls.core.row_means import RowMeans
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
+from controls.core.unit_score import UnitScore
 from controls.runner.evaluation import Evaluation, FoldPart, Message, combine, reassemble
 from controls.runner.folds import Choice, Folds, SplitterFolds
 from controls.runner.label_columns import evaluate_sets
@@ -297,7 +297,7 @@ class Evaluator:
             raise InputError(
                 f"scoring={metric.name!r} failed in fold {k} with {type(error).__name__}: {error}"
             ) from error
-        if isinstance(score, RowMeans):
+        if isinstance(score, UnitScore):
             return FoldPart(np.array([score]), unit_deviations(score, units), True)
         if not metric.reads_rows and not score.ndim:  # no unit has a part in it
             return FoldPart(score[None], np.zeros((len(np.unique(units.codes)), 1)), True)
