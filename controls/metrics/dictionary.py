@@ -9,7 +9,7 @@ import numpy as np
 from controls.core.dictionary import as_dictionary
 from controls.core.errors import InputError
 from controls.core.problem import Problem
-from controls.core.row_means import RowMeans
+from controls.core.unit_score import RowMeans
 from controls.metrics._latents import checked_blocks, checked_latents, firing_rates, target_mean
 
 
