@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from controls import finders as finders
     from controls import metrics as metrics
     from controls import probes as probes
     from controls import testing as testing
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from controls.generators.cascade import Cascade as Cascade
     from controls.generators.cells import ClusterTask as ClusterTask
     from controls.generators.covariances import MatchCovariances as MatchCovariances
+    from controls.generators.directions import RandomDirections as RandomDirections
     from controls.generators.gaussian import GaussianActivations as GaussianActivations
     from controls.generators.gaussian import MatchNorms as MatchNorms
     from controls.generators.inputs import InputBaseline as InputBaseline
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from controls.generators.permute import PermuteWeights as PermuteWeights
     from controls.generators.phases import RandomizePhases as RandomizePhases
     from controls.generators.planted import PlantDictionary as PlantDictionary
+    from controls.generators.random_dictionary import RandomDictionary as RandomDictionary
+    from controls.generators.random_dictionary import UntrainedDictionary as UntrainedDictionary
     from controls.generators.random_embeddings import RandomEmbeddings as RandomEmbeddings
     from controls.generators.random_labels import ControlTask as ControlTask
     from controls.generators.random_labels import ResampleLabels as ResampleLabels
@@ -65,13 +69,16 @@ if TYPE_CHECKING:
     from controls.generators.redrawn import WeightControl as WeightControl
     from controls.generators.rescale import MatchActivations as MatchActivations
     from controls.generators.sequences import ShiftLabels as ShiftLabels
+    from controls.generators.shuffle_decoder import ShuffleDecoder as ShuffleDecoder
     from controls.generators.shuffle_tokens import ShuffleTokens as ShuffleTokens
     from controls.generators.sparsity import MatchSparsity as MatchSparsity
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
+    from controls.generators.surrogate_latents import SurrogateLatents as SurrogateLatents
     from controls.generators.weights import Reinitialize as Reinitialize
     from controls.kept import load as load
     from controls.model_comparison import compare_models as compare_models
     from controls.models.from_model import from_model as from_model
+    from controls.models.intervene import splice as splice
     from controls.simplicity import random_functions as random_functions
     from controls.testing.own_pipeline.run import calibrate as calibrate
     from controls.wrap.estimator import Controlled as Controlled
@@ -80,6 +87,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "finders": "",
     "metrics": "",
     "probes": "",
     "testing": "",
@@ -112,6 +120,7 @@ _HOME = {
     "compare_models": "model_comparison",
     "correct": "experiment",
     "from_model": "models.from_model",
+    "splice": "models.intervene",
     "load": "kept",
     "measure": "experiment",
     "plan": "experiment",
@@ -136,13 +145,18 @@ _HOME = {
     "PermuteWeights": "generators.permute",
     "PlantDictionary": "generators.planted",
     "RateMatchedLabels": "generators.bursts",
+    "RandomDictionary": "generators.random_dictionary",
+    "RandomDirections": "generators.directions",
     "Reinitialize": "generators.weights",
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
     "ShuffleLabels": "generators.labels",
     "RandomEmbeddings": "generators.random_embeddings",
     "RandomTokens": "generators.random_tokens",
+    "ShuffleDecoder": "generators.shuffle_decoder",
     "ShuffleTokens": "generators.shuffle_tokens",
+    "SurrogateLatents": "generators.surrogate_latents",
+    "UntrainedDictionary": "generators.random_dictionary",
     "WeightControl": "generators.redrawn",
     "Controlled": "wrap.estimator",
     "controlled": "wrap.function",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from controls.core.control import Control, describe
 from controls.core.errors import ControlsError
-from controls.core.properties import Property
+from controls.core.properties import Stated
 from controls.generators.weights import Reinitialize
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _variants(kind: type[Control], items: tuple[Field[Any], ...], needed: dict[s
         yield Variant(describe(control), _words(control.preserves), _words(control.destroys), control.null)
 
 
-def _words(properties: Iterable[Property]) -> str:
+def _words(properties: Iterable[Stated]) -> str:
     return "; ".join(item.words for item in properties)
 
 

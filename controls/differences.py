@@ -175,7 +175,7 @@ def _against(against: Any, trained: Sequence[Problem], labels: Any) -> tuple[Pro
     if not isinstance(labels, Control) or labels.level != "labels":
         raise InputTypeError(f"labels must be a control on labels, such as ct.ControlTask(per='word'), got {labels!r}.")
     if isinstance(against, Control):
-        if against.level == "labels" or against.inference == "paired":
+        if against.level in ("labels", "finding") or against.inference == "paired":
             raise InputTypeError(
                 f"against must be a control that draws other models, such as ct.Reinitialize(), got {against!r}."
             )

@@ -12,7 +12,7 @@ from controls.core.errors import InputError, InputTypeError
 from controls.core.exchangeability import IndexExchangeability
 from controls.core.orbit import Orbit
 from controls.core.problem import Problem
-from controls.core.properties import Property
+from controls.core.properties import Stated
 from controls.core.rng import stream
 
 
@@ -70,13 +70,13 @@ class Composed(Control):
         return " then ".join(part.name for part in self.parts)
 
     @property
-    def preserves(self) -> tuple[Property, ...]:
+    def preserves(self) -> tuple[Stated, ...]:
         """What every part preserves."""
         first, *others = self.parts
         return tuple(kept for kept in first.preserves if all(kept in part.preserves for part in others))
 
     @property
-    def destroys(self) -> tuple[Property, ...]:
+    def destroys(self) -> tuple[Stated, ...]:
         """What the last part destroys, and whatever earlier parts destroyed."""
         return tuple(dict.fromkeys(gone for part in self.parts for gone in part.destroys))
 
@@ -135,4 +135,9 @@ def compose(*controls: Control) -> Composed:
             kind = isinstance(control, type)
             got = f"the class {control.__name__}; write {control.__name__}()" if kind else type(control).__name__
             raise InputTypeError(f"compose takes controls, got {got}.")
+        if control.level == "finding":
+            raise InputError(
+                f"compose takes controls that change the problem, got {control.name}, which changes what is found in "
+                "it; give it in controls= beside the others."
+            )
     return Composed(tuple(controls))

@@ -9,7 +9,7 @@ import numpy as np
 
 from controls.core.orbit import Orbit
 from controls.core.problem import Problem
-from controls.core.properties import Property
+from controls.core.properties import Stated
 from controls.core.trainer import Trainer
 
 Level = Literal["labels", "inputs", "weights", "activations", "finding"]
@@ -45,12 +45,12 @@ class Control(ABC):
 
     @property
     @abstractmethod
-    def preserves(self) -> tuple[Property, ...]:
+    def preserves(self) -> tuple[Stated, ...]:
         """The properties that every draw shares with the problem."""
 
     @property
     @abstractmethod
-    def destroys(self) -> tuple[Property, ...]:
+    def destroys(self) -> tuple[Stated, ...]:
         """The properties that draws have by chance only."""
 
     @property
@@ -162,7 +162,7 @@ class TrainingControl(Control):
 
 
 def describe(control: Any) -> str:
-    """Return a control as it would be typed, without parameters at their defaults."""
+    """Return a control, or a trainer, as it would be typed, without parameters at their defaults."""
     from dataclasses import MISSING, fields
 
     if hasattr(control, "parts"):
@@ -171,6 +171,8 @@ def describe(control: Any) -> str:
     for item in fields(control):
         value = getattr(control, item.name)
         default = item.default if item.default is not MISSING else None
-        if value != default:
+        if isinstance(value, np.ndarray):
+            shown.append(f"{item.name}=array{value.shape}")
+        elif value != default:
             shown.append(f"{item.name}={describe(value) if isinstance(value, Control) else repr(value)}")
     return f"{type(control).__name__}({', '.join(shown)})"

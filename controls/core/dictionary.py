@@ -106,10 +106,7 @@ class Block:
 class DictionaryTrainer(Trainer):
     """A trainer whose findings are dictionaries, and which can be held back: what controls on the finding need."""
 
-    @property
-    @abstractmethod
-    def n_latents(self) -> int:
-        """Number of latents m that it is asked for."""
+    n_latents: int  # m, that it is asked for
 
     @property
     def writes(self) -> tuple[str, ...]:

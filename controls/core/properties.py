@@ -14,13 +14,17 @@ from controls.core.problem import Problem
 from controls.core.strata import Given
 
 
-class Property(ABC):
-    """Something a control keeps. ``holds(before, after)`` says whether it did."""
+class Stated(ABC):
+    """Something that a control keeps or destroys, of a problem (:class:`Property`) or of a finding."""
 
     @property
     @abstractmethod
     def words(self) -> str:
         """The property in words, to follow "keeps" or "destroys"."""
+
+
+class Property(Stated):
+    """Something a control keeps. ``holds(before, after)`` says whether it did."""
 
     @abstractmethod
     def holds(self, before: Problem, after: Problem) -> bool:

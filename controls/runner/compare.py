@@ -130,14 +130,16 @@ def _evidence(
     inference: str,
 ) -> Evidence:
     """Return what the verdict is made from."""
+    by_rows = context.evaluator.metric.reads_rows
     return Evidence(
         selectivity,
         bounds(selectivity, context.study.alpha),
         tested.p.upper,
         tested.p.lower,
         tested.p.floor,
-        context.evaluator.problem.n_units,
+        context.evaluator.problem.n_units if by_rows else len(context.run.observed.fold_scores),
         tested.count,
+        unit="units" if by_rows else "folds",
         test=inference != "ensemble",
         what="swaps" if planned.paired else "relabelings",
         unscored=0.0 if planned.paired else unscored(drawn.scores),

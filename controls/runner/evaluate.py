@@ -18,19 +18,12 @@ from controls.core.metric import ColumnMetric, FindingMetric, Metric
 from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
-from controls.core.unit_score import UnitScore
 from controls.runner.evaluation import Evaluation, FoldPart, Message, combine, reassemble
 from controls.runner.folds import Choice, Folds, SplitterFolds
 from controls.runner.label_columns import evaluate_sets
 from controls.runner.redraw import Redraw
-from controls.runner.resample import (
-    FoldUnits,
-    Resampling,
-    column_deviations,
-    mean_deviations,
-    resampled,
-    unit_deviations,
-)
+from controls.runner.resample import FoldUnits, Resampling, column_deviations
+from controls.runner.score_finding import score_finding
 
 _KEPT_ENGINES = 8
 _MAKING_ENGINES = Lock()  # of this process: evaluators are sent to others, where a lock cannot follow
@@ -286,29 +279,9 @@ class Evaluator:
         return FoldPart(scores, np.column_stack(deviations), found[0].left_out)
 
     def _score_finding(self, k: int, split: Split, labels: np.ndarray, units: FoldUnits, wanted: bool) -> FoldPart:
-        metric = self.metric
-        assert isinstance(metric, FindingMetric)
+        assert isinstance(self.metric, FindingMetric)
         finding, test = self._fit(k, split, labels), self._labelled(labels).take(split[1])
-        try:
-            score = metric(finding, test)
-        except ControlsError:
-            raise
-        except Exception as error:
-            raise InputError(
-                f"scoring={metric.name!r} failed in fold {k} with {type(error).__name__}: {error}"
-            ) from error
-        if isinstance(score, UnitScore):
-            return FoldPart(np.array([score]), unit_deviations(score, units), True)
-        if not metric.reads_rows and not score.ndim:  # no unit has a part in it
-            return FoldPart(score[None], np.zeros((len(np.unique(units.codes)), 1)), True)
-        if score.ndim == 1 and len(score) == test.n:
-            return FoldPart(score.mean(keepdims=True), mean_deviations(score, units), True)
-        if score.ndim:
-            raise InputError(f"scoring must return one number, or one per row ({test.n}), got shape {score.shape}.")
-        deviations = resampled(
-            lambda rows: np.asarray(metric(finding, test.take(rows)))[None], score[None], units, wanted=wanted
-        )
-        return FoldPart(score[None], deviations, False)
+        return score_finding(self.metric, finding, test, fold=k, units=units, wanted=wanted)
 
 
 @contextmanager

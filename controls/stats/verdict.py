@@ -30,7 +30,7 @@ class Evidence:
     unscored: float = 0.0  # share of draws without a score, of which no interval speaks
     score: str = "the score"  # what is compared, in words
     control: str = "the control"  # with what
-    unit: str = "units"  # what more of would decide
+    unit: str = "units"  # what more of would decide; "folds" where rows have no part in the score
     constant: bool = False  # whether there are units enough in some fold, none of which changes the score
     draws: int | None = None  # how many were drawn; None where all relabelings were made, or swaps
     of_draws: float = 0.0  # what their being few adds to the variance of the selectivity
@@ -76,6 +76,11 @@ def _undecided(evidence: Evidence, alpha: float, m: float, span: str) -> str:
     if evidence.unscored > alpha:
         share = f"{100 * evidence.unscored:.3g}%"
         return f"{share} of the draws have no score, which is more than alpha {alpha:g} lets pass"
+    if math.isnan(error) and evidence.unit == "folds":
+        return (
+            "there is no interval: the score is one of the finding alone, so that folds are its replicates; give at "
+            "least two whose findings differ"
+        )
     if math.isnan(error) and (evidence.selectivity.df >= 1 or evidence.constant):
         return (
             "there is no interval: no unit changes the score of a fold, as where every row is predicted alike, or all "

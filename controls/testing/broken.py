@@ -17,6 +17,7 @@ from controls.core.problem import Problem
 from controls.core.properties import LabelAlignment, LabelCounts, Property, SameActivations, SameGroups
 from controls.core.trainer import BatchTrainer, Engine, Output, Split, Task, Trainer
 from controls.testing.broken_activations import BROKEN_ACTIVATIONS
+from controls.testing.broken_findings import BROKEN_FINDINGS
 from controls.testing.broken_inputs import BROKEN_INPUTS
 from controls.testing.broken_kinds import BROKEN_KINDS
 from controls.testing.broken_sparsity import BROKEN_SPARSITY
@@ -237,6 +238,7 @@ BROKEN_CONTROLS: tuple[tuple[Control, str], ...] = (
     *BROKEN_SPARSITY,
     *BROKEN_WEIGHTS,
     *BROKEN_INPUTS,
+    *BROKEN_FINDINGS,
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from controls.core.control import Control, Inference, LabelControl, Level
 from controls.core.orbit import Orbit
 from controls.core.problem import Problem
-from controls.core.properties import Property
+from controls.core.properties import Stated
 from controls.core.sequences import rows_of_each, sequence_codes
 from controls.generators.attachment import AttachmentTask
 from controls.generators.bursts import RateMatchedLabels
@@ -45,12 +45,12 @@ class Claims(Control):
         return self._sound.licenses
 
     @property
-    def preserves(self) -> tuple[Property, ...]:
+    def preserves(self) -> tuple[Stated, ...]:
         """What the sound control keeps."""
         return self._sound.preserves
 
     @property
-    def destroys(self) -> tuple[Property, ...]:
+    def destroys(self) -> tuple[Stated, ...]:
         """What the sound control destroys."""
         return self._sound.destroys
 

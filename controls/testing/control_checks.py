@@ -12,17 +12,18 @@ from typing import Any, final
 import numpy as np
 
 from controls.core.control import Control, IndexControl, describe
+from controls.core.dictionary import DictionaryTrainer
 from controls.core.errors import CannotControl, ControlsCheckError, InputError
 from controls.core.key import NoContent, content_key
 from controls.core.label_sets import as_one_column
 from controls.core.problem import Problem
-from controls.core.properties import Association, Property
+from controls.core.properties import Association, Property, Stated
 from controls.core.rng import stream
 from controls.testing._state import drawn_content, nothing_changes
+from controls.testing.chance import STRICT, p_above_zero
 from controls.testing.problems import group_names, sparse_problems, ugly_problems
 
 _LEVELS = ("labels", "inputs", "weights", "activations", "finding")
-STRICT = 1e-4  # level of each test of chance; seeds are fixed, so that a control passes always or never
 _FEW = 12  # draws where looking at a few is enough
 _FEW_MODELS = 1  # built-in problems, and draws of them for tests of chance, where each draw is a forward pass
 _MODEL_DRAWS = 40
@@ -98,7 +99,14 @@ class Trial:
         return ControlsCheckError(f"{self.name} {sentence}")
 
 
-def check_control(control: Control, problem: Problem | None = None, *, draws: int = 200, seed: int = 0) -> None:
+def check_control(
+    control: Control,
+    problem: Problem | None = None,
+    *,
+    trainer: DictionaryTrainer | None = None,
+    draws: int = 200,
+    seed: int = 0,
+) -> None:
     """Execute every claim of a control; raise where one does not hold.
 
     Every property it preserves must hold on every draw; what it destroys must be left by chance only;
@@ -112,6 +120,8 @@ def check_control(control: Control, problem: Problem | None = None, *, draws: in
     problem : Problem, optional
         One that suits the control. Built-in ugly problems with the groups that the control names
         where None.
+    trainer : DictionaryTrainer, optional
+        What finds the dictionaries that a control on the finding is tried on; a small one where None.
     draws : int
         Draws per problem for what is tested by chance.
     seed : int
@@ -132,12 +142,17 @@ def check_control(control: Control, problem: Problem | None = None, *, draws: in
     >>> import controls as ct
     >>> ct.testing.check_control(ct.ControlTask(per="word"), draws=100)
     """
-    for _, check in yield_control_checks(control, problem, draws=draws, seed=seed):
+    for _, check in yield_control_checks(control, problem, trainer=trainer, draws=draws, seed=seed):
         check()
 
 
 def yield_control_checks(
-    control: Control, problem: Problem | None = None, *, draws: int = 200, seed: int = 0
+    control: Control,
+    problem: Problem | None = None,
+    *,
+    trainer: DictionaryTrainer | None = None,
+    draws: int = 200,
+    seed: int = 0,
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name of each check of a control, and the check; parameters are those of check_control."""
     from controls.testing.input_checks import check_inputs
@@ -147,6 +162,12 @@ def yield_control_checks(
 
     if problem is not None and problem.labels is not None and problem.labels.ndim == 2:
         problem = as_one_column(problem)
+    if control.level == "finding":
+        from controls.testing.finding_checks import yield_finding_checks
+
+        yield "form", partial(check_form, Trial(control, problem, draws, seed))
+        yield from yield_finding_checks(control, problem, trainer, draws, seed)
+        return
     dear = control.level == "weights" or reads_tokens(control)
     trial = Trial(control, problem, min(draws, _MODEL_DRAWS) if dear else draws, seed)
     checks = [check_form, check_leaves_alone, check_streams, check_index, check_preserves, check_destroys]
@@ -191,7 +212,7 @@ def check_form(trial: Trial) -> None:
 def _check_properties(trial: Trial) -> None:
     for word in ("preserves", "destroys"):
         stated = getattr(trial.control, word)
-        if not isinstance(stated, tuple) or not all(isinstance(item, Property) for item in stated):
+        if not isinstance(stated, tuple) or not all(isinstance(item, Stated) for item in stated):
             raise trial.fail(f"must state {word} as a tuple of properties, got {stated!r}.")
         if not all(item.words for item in stated):
             raise trial.fail(f"must state {word} as properties with words.")
@@ -270,7 +291,7 @@ def check_preserves(trial: Trial) -> None:
         for i in range(trial.draws):
             drawn = trial.draw(problem if i % 2 else start, i)
             for kept in trial.control.preserves:
-                if not kept.holds(problem, drawn):
+                if not isinstance(kept, Property) or not kept.holds(problem, drawn):
                     raise trial.fail(f"claims to keep {kept.words}, but draw {i} does not (labels {problem.target}).")
 
 
@@ -279,28 +300,19 @@ def check_destroys(trial: Trial) -> None:
     for problem in trial.problems():
         drawn = [trial.draw(problem, i) for i in range(trial.draws)]
         for gone in trial.control.destroys:
-            if all(gone.holds(problem, each) for each in drawn):
+            if isinstance(gone, Property) and all(gone.holds(problem, each) for each in drawn):
                 raise trial.fail(f"claims to destroy {gone.words}, but it is intact on all of {len(drawn)} draws.")
             if isinstance(gone, Association):
                 _check_by_chance(trial, gone, np.array([gone.strength(problem, each) for each in drawn]))
 
 
 def _check_by_chance(trial: Trial, gone: Association, strength: np.ndarray) -> None:
-    mean, p = float(strength.mean()), _p_above_zero(strength)
+    mean, p = float(strength.mean()), p_above_zero(strength)
     if not np.isfinite(mean) or p < STRICT:
         raise trial.fail(
             f"claims to destroy {gone.words}, but {mean:+.3f} of it is left on average over "
             f"{len(strength)} draws (p = {p:.1g}); chance leaves 0."
         )
-
-
-def _p_above_zero(values: np.ndarray) -> float:
-    from scipy.special import stdtr
-
-    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    if error < 1e-12:
-        return 0.0 if mean > 1e-9 else 1.0
-    return float(stdtr(len(values) - 1, -mean / error))
 
 
 def check_refuses_identity(trial: Trial) -> None:

@@ -89,7 +89,7 @@ def _check_uniform(trial: Trial) -> None:
     """Draws are uniform over the distinct texts, which are counted and listed as claimed."""
     from scipy import stats
 
-    from controls.testing.control_checks import STRICT
+    from controls.testing.chance import STRICT
 
     tested = 0
     for text in _TEXTS:

@@ -11,7 +11,8 @@ from controls.core.arrays import dense, is_sparse
 from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.generators.sparsity_properties import Margin
-from controls.testing.control_checks import STRICT, Trial
+from controls.testing.chance import STRICT
+from controls.testing.control_checks import Trial
 
 _WORLDS, _DRAWS = 300, 4  # rows of which the null is true, and draws of each
 _TIMES, _MOST = 100, 4500  # draws for each pattern of non-zeros, and of all patterns

@@ -9,7 +9,8 @@ import numpy as np
 from controls.core.errors import CannotControl, InputError
 from controls.core.orbit import Orbit
 from controls.core.problem import Problem
-from controls.testing.control_checks import STRICT, Trial
+from controls.testing.chance import STRICT
+from controls.testing.control_checks import Trial
 from controls.testing.problems import group_names, tiny_problems
 
 _SMALLEST, _LARGEST = 4, 60  # distinct relabelings of a problem that is worth enumerating

@@ -263,3 +263,22 @@ def test_a_draw_that_fails_beside_others_fails_alone(problem):
     others = np.arange(7) != 4
     assert np.array_equal(comparison.control_scores[others], alone.comparisons[0].control_scores[others])
     assert np.isnan(comparison.control_scores[4])
+
+
+def test_trainers_that_hold_arrays_are_named_by_their_shapes(problem):
+    @final
+    @dataclass(frozen=True, eq=False)
+    class Held(ct.Trainer):
+        direction: np.ndarray
+
+        def fit(self, problem: ct.Problem, rng: np.random.Generator) -> np.ndarray:
+            return self.direction
+
+    result = ct.measure(Held(np.ones(5)), problem, controls=[Turned()], scoring=spread, cv=2, draws=2)
+    assert result.provenance.trainer == "Held(direction=array(5,))"
+
+
+def test_one_fold_is_no_replicate_of_a_score_without_rows(problem):
+    one = [(np.arange(30), np.arange(30, 40))]
+    result = ct.measure(Axis(), problem, controls=[Anywhere()], scoring=first, cv=one, draws=19)
+    assert "folds are its replicates" in result.comparisons[0].reason
