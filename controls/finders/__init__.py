@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from controls.finders.decompositions import PCA as PCA
     from controls.finders.sae import SAE as SAE
     from controls.finders.sae import train_many as train_many
+    from controls.finders.seeds import Seeds as Seeds
     from controls.finders.streams import train_stream as train_stream
 
 _HOME = {
@@ -19,6 +20,7 @@ _HOME = {
     "NMF": "decompositions",
     "PCA": "decompositions",
     "SAE": "sae",
+    "Seeds": "seeds",
     "SparseAutoencoder": "autoencoder",
     "train_many": "sae",
     "train_stream": "streams",

@@ -71,7 +71,7 @@ class Seeds(DictionaryTrainer):
     @property
     def writes(self) -> tuple[str, ...]:
         """The sites that the trainer's findings reconstruct."""
-        return self._dictionaries.writes
+        return self.trainer.writes if isinstance(self.trainer, DictionaryTrainer) else self.trainer.reads
 
     @property
     def n_latents(self) -> int:

@@ -131,7 +131,7 @@ def neg_dead_share(finding: Any, problem: Problem) -> float:
     >>> ct.metrics.neg_dead_share(np.eye(2), ct.Problem([[1.0, 0.0], [2.0, -1.0]]))
     -0.5
     """
-    return -float((firing_rates(finding, problem) == 0).mean())
+    return 0.0 - float((firing_rates(finding, problem) == 0).mean())
 
 
 explained_variance.ceiling = 1.0  # type: ignore[attr-defined]

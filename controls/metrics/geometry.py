@@ -142,7 +142,7 @@ class ClusterScore:
         if len(np.unique(directions.round(12), axis=0)) < self.n_clusters:
             raise InputError(f"n_clusters must be at most the number of distinct directions, got {self.n_clusters}.")
         state = int(stream(self.seed, "ClusterScore").integers(1 << 31))
-        means = KMeans(self.n_clusters, n_init=4, random_state=state)
+        means = KMeans(self.n_clusters, n_init=4, random_state=state)  # pyright: ignore[reportArgumentType]
         labels = means.fit_predict(directions)
         centres = means.cluster_centers_
         centres = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
