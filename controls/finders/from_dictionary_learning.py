@@ -49,7 +49,7 @@ class DictionaryLearning(DictionaryTrainer):
     --------
     Where it is installed::
 
-        from dictionary_learning.trainers.top_k import TopKTrainer
+        from dictionary_learning.trainers.top_k import TopKTrainer  # pyright: ignore[reportMissingImports]
         config = {"trainer": TopKTrainer, "dict_size": 64, "k": 4, "layer": 0, "lm_name": "", "lr": 1e-3}
         trainer = ct.finders.DictionaryLearning(config, steps=2000, batch_size=512)
     """
@@ -97,8 +97,8 @@ class DictionaryLearning(DictionaryTrainer):
 
     def fit(self, problem: Problem, rng: np.random.Generator) -> Dictionary:
         """Return the dictionary of a problem's activations."""
-        from dictionary_learning.training import trainSAE
-        from dictionary_learning.utils import load_dictionary
+        from dictionary_learning.training import trainSAE  # pyright: ignore[reportMissingImports]
+        from dictionary_learning.utils import load_dictionary  # pyright: ignore[reportMissingImports]
 
         rows = torch.tensor(side_by_side(problem, (), np.arange(problem.n)), dtype=torch.float32)
         seed = int(rng.integers(2**31))
@@ -126,7 +126,7 @@ class DictionaryLearning(DictionaryTrainer):
 
 def _library() -> None:
     try:
-        import dictionary_learning  # noqa: F401
+        import dictionary_learning  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(
             "dictionary-learning is not installed; pip install --no-deps dictionary-learning==0.1.0, and einops tqdm "

@@ -53,7 +53,7 @@ class SAELens(DictionaryTrainer):
     --------
     Where sae-lens is installed::
 
-        from sae_lens import TopKTrainingSAEConfig
+        from sae_lens import TopKTrainingSAEConfig  # pyright: ignore[reportMissingImports]
         trainer = ct.finders.SAELens(TopKTrainingSAEConfig(d_in=32, d_sae=64, k=4), steps=1000, batch_size=512)
         ct.measure(trainer, problem, controls=[ct.GaussianActivations()], scoring=ct.metrics.explained_variance)
     """
@@ -107,9 +107,9 @@ class SAELens(DictionaryTrainer):
         return _UntrainedSAELens(self)
 
     def _trained(self, problem: Problem, rng: np.random.Generator, steps: int, hold: _HeldSAELens | None) -> Dictionary:
-        from sae_lens.config import LoggingConfig, SAETrainerConfig
-        from sae_lens.saes.sae import TrainingSAE
-        from sae_lens.training.sae_trainer import SAETrainer
+        from sae_lens.config import LoggingConfig, SAETrainerConfig  # pyright: ignore[reportMissingImports]
+        from sae_lens.saes.sae import TrainingSAE  # pyright: ignore[reportMissingImports]
+        from sae_lens.training.sae_trainer import SAETrainer  # pyright: ignore[reportMissingImports]
 
         config = copy.deepcopy(self.config)
         device = str(config.device)
@@ -189,7 +189,7 @@ def _within(rows: torch.Tensor, start: torch.Tensor, cosine: float) -> torch.Ten
 
 def _inference(sae: Any) -> Any:
     """Return the SAE by which rows are encoded one by one."""
-    from sae_lens.saes.sae import SAE
+    from sae_lens.saes.sae import SAE  # pyright: ignore[reportMissingImports]
 
     settings = sae.cfg.get_inference_sae_cfg_dict()
     found = SAE.get_sae_class_for_architecture(settings["architecture"])(
@@ -204,6 +204,6 @@ def _inference(sae: Any) -> Any:
 
 def _library() -> None:
     try:
-        import sae_lens  # noqa: F401
+        import sae_lens  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError("sae-lens is not installed; pip install sae-lens (tested with 6.54).") from error

@@ -66,7 +66,7 @@ class Sparsify(DictionaryTrainer):
     --------
     Where it is installed::
 
-        from sparsify import SparseCoderConfig
+        from sparsify import SparseCoderConfig  # pyright: ignore[reportMissingImports]
         trainer = ct.finders.Sparsify(SparseCoderConfig(num_latents=64, k=4), steps=1000, batch_size=512)
     """
 
@@ -110,7 +110,7 @@ class Sparsify(DictionaryTrainer):
         return self._trained(problem, rng, self.steps)
 
     def _trained(self, problem: Problem, rng: np.random.Generator, steps: int) -> Dictionary:
-        from sparsify import SparseCoder
+        from sparsify import SparseCoder  # pyright: ignore[reportMissingImports]
 
         rows = torch.tensor(side_by_side(problem, (), np.arange(problem.n)), dtype=torch.float32)
         seed = int(rng.integers(2**31))
@@ -144,6 +144,6 @@ class _Untrained(Trainer):
 
 def _library() -> None:
     try:
-        import sparsify  # noqa: F401
+        import sparsify  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError("sparsify is not installed; pip install eai-sparsify (tested with 1.3.3).") from error

@@ -90,7 +90,7 @@ def beside_saelens(steps: int = 60) -> dict[str, tuple[float, float]]:
         "sae-lens": lambda n: ct.finders.SAELens(config, steps=n, batch_size=BATCH, lr=1e-3, settings=settings),
     }
     problem, found = ct.Problem(X), {}
-    for name, make in kinds.items():
+    for make in kinds.values():
         make(3).fit(problem, np.random.default_rng(0))
     times: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(3):
@@ -107,10 +107,10 @@ def beside_saelens(steps: int = 60) -> dict[str, tuple[float, float]]:
 def table(saes: Saes) -> str:
     """Return what was measured as Markdown."""
     return (
-        f"Training `ct.finders.SAE` (TopK, {D} → {M:,}, k = {K}, batch {BATCH:,}) takes {1000 * saes.step:.0f} ms a step, "
-        f"{BATCH / saes.step:,.0f} rows a second: {saes.share:.0%} of the rate of one dense product of that shape "
-        f"({saes.rate / 1e9:.0f} Gflop/s), useful operations only (asked: 55%). Eight SAEs of 64 → 128, batch 256, side by "
-        f"side have {saes.together:.1f} times the throughput of eight one after another (asked: 2)."
+        f"Training `ct.finders.SAE` (TopK, {D} → {M:,}, k = {K}, batch {BATCH:,}) takes {1000 * saes.step:.0f} ms a "
+        f"step, {BATCH / saes.step:,.0f} rows a second: {saes.share:.0%} of the rate of one dense product of that "
+        f"shape ({saes.rate / 1e9:.0f} Gflop/s), useful operations only (asked: 55%). Eight SAEs of 64 → 128, batch "
+        f"256, side by side have {saes.together:.1f} times the throughput of eight one after another (asked: 2)."
     )
 
 
