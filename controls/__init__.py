@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from controls.generators.cascade import Cascade as Cascade
     from controls.generators.cells import ClusterTask as ClusterTask
     from controls.generators.covariances import MatchCovariances as MatchCovariances
+    from controls.generators.directions import RandomDirections as RandomDirections
     from controls.generators.gaussian import GaussianActivations as GaussianActivations
     from controls.generators.gaussian import MatchNorms as MatchNorms
     from controls.generators.inputs import InputBaseline as InputBaseline
@@ -72,10 +73,12 @@ if TYPE_CHECKING:
     from controls.generators.shuffle_tokens import ShuffleTokens as ShuffleTokens
     from controls.generators.sparsity import MatchSparsity as MatchSparsity
     from controls.generators.spectrum import MatchSpectrum as MatchSpectrum
+    from controls.generators.surrogate_latents import SurrogateLatents as SurrogateLatents
     from controls.generators.weights import Reinitialize as Reinitialize
     from controls.kept import load as load
     from controls.model_comparison import compare_models as compare_models
     from controls.models.from_model import from_model as from_model
+    from controls.models.intervene import splice as splice
     from controls.simplicity import random_functions as random_functions
     from controls.testing.own_pipeline.run import calibrate as calibrate
     from controls.wrap.estimator import Controlled as Controlled
@@ -117,6 +120,7 @@ _HOME = {
     "compare_models": "model_comparison",
     "correct": "experiment",
     "from_model": "models.from_model",
+    "splice": "models.intervene",
     "load": "kept",
     "measure": "experiment",
     "plan": "experiment",
@@ -142,6 +146,7 @@ _HOME = {
     "PlantDictionary": "generators.planted",
     "RateMatchedLabels": "generators.bursts",
     "RandomDictionary": "generators.random_dictionary",
+    "RandomDirections": "generators.directions",
     "Reinitialize": "generators.weights",
     "ResampleLabels": "generators.random_labels",
     "ShiftLabels": "generators.sequences",
@@ -150,6 +155,7 @@ _HOME = {
     "RandomTokens": "generators.random_tokens",
     "ShuffleDecoder": "generators.shuffle_decoder",
     "ShuffleTokens": "generators.shuffle_tokens",
+    "SurrogateLatents": "generators.surrogate_latents",
     "UntrainedDictionary": "generators.random_dictionary",
     "WeightControl": "generators.redrawn",
     "Controlled": "wrap.estimator",

@@ -10,15 +10,23 @@ if TYPE_CHECKING:
     from controls.finders.decompositions import ICA as ICA
     from controls.finders.decompositions import NMF as NMF
     from controls.finders.decompositions import PCA as PCA
+    from controls.finders.from_dictionary_learning import DictionaryLearning as DictionaryLearning
+    from controls.finders.from_saelens import SAELens as SAELens
+    from controls.finders.from_sparsify import Sparsify as Sparsify
     from controls.finders.sae import SAE as SAE
     from controls.finders.sae import train_many as train_many
+    from controls.finders.seeds import Seeds as Seeds
     from controls.finders.streams import train_stream as train_stream
 
 _HOME = {
+    "Sparsify": "from_sparsify",
+    "DictionaryLearning": "from_dictionary_learning",
+    "SAELens": "from_saelens",
     "ICA": "decompositions",
     "NMF": "decompositions",
     "PCA": "decompositions",
     "SAE": "sae",
+    "Seeds": "seeds",
     "SparseAutoencoder": "autoencoder",
     "train_many": "sae",
     "train_stream": "streams",

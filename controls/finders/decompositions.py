@@ -113,8 +113,8 @@ def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
-def _decomposed(model: Any, matrix: np.ndarray, mean: np.ndarray, sites: tuple[str, ...]) -> Decomposition:
-    return Decomposition(model, read_only(matrix), read_only(mean), sites)
+def _decomposed(model: Any, matrix: Any, mean: Any, sites: tuple[str, ...]) -> Decomposition:
+    return Decomposition(model, read_only(np.asarray(matrix)), read_only(np.asarray(mean)), sites)
 
 
 @final
@@ -203,8 +203,9 @@ class NMF(_Fitted):
         rows = self._rows(problem)
         if rows.min() < 0:
             raise InputError(f"activations must not be below 0 for NMF, got {rows.min():.3g}; use PCA or ICA.")
-        settings: dict[str, Any] = {"init": "nndsvda", "max_iter": self.max_iter, "random_state": _seed(rng)}
-        model = _fitted(decomposition.NMF(self.n_latents, **settings), rows)
+        settings: dict[str, Any] = {"n_components": self.n_latents, "init": "nndsvda", "max_iter": self.max_iter}
+        settings["random_state"] = _seed(rng)
+        model = _fitted(decomposition.NMF(**settings), rows)
         return _decomposed(model, model.components_, np.zeros(rows.shape[1]), self.sites)
 
 
@@ -250,4 +251,4 @@ class ICA(_Fitted):
 
         model = FastICA(self.n_latents, whiten="unit-variance", max_iter=self.max_iter, random_state=_seed(rng))
         _fitted(model, self._rows(problem))
-        return _decomposed(model, model.mixing_.T, model.mean_, self.sites)
+        return _decomposed(model, np.asarray(model.mixing_).T, model.mean_, self.sites)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -12,8 +12,11 @@ from controls.core.dictionary import DictionaryTrainer
 from controls.core.problem import Problem
 from controls.core.properties import Stated
 from controls.core.trainer import Trainer
+from controls.generators.directions import RandomDirections
 from controls.generators.random_dictionary import RandomDictionary, UntrainedDictionary
+from controls.generators.read_directions import read_directions
 from controls.generators.shuffle_decoder import ShuffledDecoder, ShuffleDecoder
+from controls.generators.surrogate_latents import SurrogateLatents
 
 
 class _Said:
@@ -123,9 +126,41 @@ class ForgetsTheFirstLatent(_Said, FindingControl):
         return ShuffledDecoder(finding, np.append(0, 1 + rng.permutation(finding.n_latents - 1)))
 
 
+@final
+@dataclass(frozen=True)
+class FiresTwiceAsOften(_Said, FindingControl):
+    """Claims to keep firing rates, and lets a latent that fires seldom fire on more rows."""
+
+    @property
+    def _sound(self) -> SurrogateLatents:
+        return SurrogateLatents()
+
+    def draw_finding(self, finding: Any, problem: Problem, rng: np.random.Generator) -> Any:
+        """Return surrogates of a dictionary with a lower threshold."""
+        return self._sound.draw_finding(replace(finding, bias=finding.bias + 0.3), problem, rng)
+
+
+@final
+@dataclass(frozen=True)
+class TurnsTheFinding(_Said, FindingControl):
+    """Claims to draw directions at random, and draws them about the finding's own."""
+
+    @property
+    def _sound(self) -> RandomDirections:
+        return RandomDirections()
+
+    def draw_finding(self, finding: Any, problem: Problem, rng: np.random.Generator) -> Any:
+        """Return the dictionary with its directions and some noise."""
+        noisy = finding.decoder + rng.standard_normal(finding.decoder.shape)
+        rows = noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
+        return read_directions(finding, rows, rows, problem)
+
+
 BROKEN_FINDINGS: tuple[tuple[Control, str], ...] = (
     (DriftingDecoder(), "DriftingDecoder() claims to keep the decoder's directions as drawn"),
     (TakesSteps(), "TakesSteps() claims to keep the decoder's directions as drawn"),
     (TakesAnyTrainer(), "a trainer that is no DictionaryTrainer"),
+    (FiresTwiceAsOften(), "claims to keep in how many rows each latent fires"),
+    (TurnsTheFinding(), "claims to destroy where each direction points"),
     (ForgetsTheFirstLatent(), "claims to destroy which latent writes which direction"),
 )

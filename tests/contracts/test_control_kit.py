@@ -113,6 +113,13 @@ SETTINGS: list[Control] = [
     ct.RandomDictionary(least_cosine=0.8),
     ct.UntrainedDictionary(),
     ct.ShuffleDecoder(),
+    ct.RandomDirections(),
+    ct.RandomDirections("covariance"),
+    ct.RandomDirections("differences"),
+    ct.SurrogateLatents(),
+    ct.SurrogateLatents("document"),
+    ct.SurrogateLatents(method="shift"),
+    ct.SurrogateLatents("document", "shift"),
 ]
 COMPOSED = [
     ct.compose(ct.ShuffleLabels(within="document"), ct.ShuffleLabels()),

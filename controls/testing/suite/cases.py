@@ -109,6 +109,12 @@ THEMES = (
         "What a probe reads and what steering leaks is known; what an SAE finds has a reference that holds nothing.",
     ),
     Theme(
+        "finders",
+        "SAEs beside their controls",
+        "`ct.finders.SAE` through `ct.measure`, on planted directions and on rows that hold nothing: what its scores "
+        "are worth, how often a rank is a false alarm, and whether intervals of explained variance cover.",
+    ),
+    Theme(
         "power",
         "Power: how large an effect is found",
         "A direction is planted at several strengths (`delta`, in standard deviations of the noise). "

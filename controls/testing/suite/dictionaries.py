@@ -38,7 +38,7 @@ from controls.testing.suite.case import (
 )
 
 if TYPE_CHECKING:
-    from controls.testing.suite._sae import SAE
+    from controls.testing.suite._sae import Trained
 
 ALPHA = 0.05
 _EXACT = 1e-8
@@ -222,21 +222,21 @@ def planted(effort: Effort) -> list[Check]:
     ]
 
 
-def _trained(effort: Effort, source: PlantedDictionary | DictionaryTwin, name: str, seeds: int) -> list[SAE]:
+def _trained(effort: Effort, source: PlantedDictionary | DictionaryTwin, name: str, seeds: int) -> list[Trained]:
     from controls.testing.suite._sae import train_sae
 
     rngs = [effort.stream("planted", name, seed) for seed in range(seeds)]
     return [train_sae(source.sample(20_000, rng).X, rng, steps=effort.pick(400, 1500)) for rng in rngs]
 
 
-def _near(directions: np.ndarray, found: Sequence[SAE]) -> list[float]:
+def _near(directions: np.ndarray, found: Sequence[Trained]) -> list[float]:
     """Return the mean max cosine similarity of each SAE to some directions."""
     from controls.testing.suite._sae import mean_max_cosine
 
     return [mean_max_cosine(directions, sae.decoder) for sae in found]
 
 
-def _found(truth: np.ndarray, real: Sequence[SAE], reference: Sequence[SAE]) -> list[Check]:
+def _found(truth: np.ndarray, real: Sequence[Trained], reference: Sequence[Trained]) -> list[Check]:
     """What is planted is found, again and again, and beyond what its mean and covariance give."""
     found, given = _near(truth, real), _near(truth, reference)
     return [
@@ -247,7 +247,7 @@ def _found(truth: np.ndarray, real: Sequence[SAE], reference: Sequence[SAE]) -> 
     ]
 
 
-def _structureless(truth: np.ndarray, nothing: dict[str, list[SAE]]) -> list[Check]:
+def _structureless(truth: np.ndarray, nothing: dict[str, list[Trained]]) -> list[Check]:
     """Data of the same mean and covariance, however else they resemble the real ones, score the reference."""
     near = {kind: float(np.mean(_near(truth, found))) for kind, found in nothing.items()}
     reference = near["gaussian"]
@@ -258,7 +258,7 @@ def _structureless(truth: np.ndarray, nothing: dict[str, list[SAE]]) -> list[Che
     ]
 
 
-def _explained(real: Sequence[SAE], nothing: dict[str, list[SAE]]) -> list[Check]:
+def _explained(real: Sequence[Trained], nothing: dict[str, list[Trained]]) -> list[Check]:
     """Explained variance is high on nothing; beside its reference nothing is left of it."""
     given = {kind: float(np.mean([sae.explained for sae in found])) for kind, found in nothing.items()}
     reference = given["gaussian"]
@@ -270,7 +270,7 @@ def _explained(real: Sequence[SAE], nothing: dict[str, list[SAE]]) -> list[Check
     ]
 
 
-def _chance(effort: Effort, truth: np.ndarray, reference: Sequence[SAE]) -> Bound:
+def _chance(effort: Effort, truth: np.ndarray, reference: Sequence[Trained]) -> Bound:
     """Random directions are too low a reference: beside them structureless data look like a finding."""
     from controls.testing.suite._sae import mean_max_cosine
 
