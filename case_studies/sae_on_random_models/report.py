@@ -46,9 +46,33 @@ def comparisons(cells: Cells, plan: Plan) -> list[dict[str, Any]]:
     return found
 
 
+def slopes(cells: Cells, plan: Plan) -> list[dict[str, Any]]:
+    """Return by how much token entropy rises from the first layer to the last, on real text, model by model."""
+    first, last = plan.layers[0], plan.layers[-1]
+
+    def rise(model: str) -> np.ndarray:
+        of = {layer: values(cells, "entropy", model=model, text=REAL, layer=layer) for layer in (first, last)}
+        return of[last] - of[first]
+
+    found = []
+    for model in MODELS:
+        record: dict[str, Any] = {"model": model, "rise": round(float(rise(model).mean()), 4)}
+        if model != TRAINED:
+            result = ct.compare_models(rise(TRAINED), rise(model), names=(TRAINED, model))
+            record |= {
+                "difference": round(result.estimate.value, 4),
+                "low": round(result.estimate.low, 4),
+                "high": round(result.estimate.high, 4),
+                "p": round(result.p_value, 4),
+                "verdict": str(result.verdict),
+            }
+        found.append(record)
+    return found
+
+
 def report(results: dict[str, Any]) -> str:
     """Return the results as Markdown."""
-    parts = [_facts(results), *(_score(results, score) for score in SCORES), _minilm(results)]
+    parts = [_facts(results), _slopes(results), *(_score(results, score) for score in SCORES), _minilm(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -60,12 +84,28 @@ def into_readme(readme: str, results: dict[str, Any]) -> str:
 
 def _facts(results: dict[str, Any]) -> str:
     return (
-        f"The {results['form']} form: {results['seeds']} trained seeds of the tiny model, each with fresh redraws of its "
-        f"own; {results['rows']:,} tokens of files that it was not trained on, three quarters to train SAEs, a quarter "
-        f"to score them; {results['latents']} latents, {results['k']} at a token, {results['steps']} steps. "
+        f"The {results['form']} form: {results['seeds']} trained seeds of the tiny model, each with fresh redraws of "
+        f"its own; {results['rows']:,} tokens of files that it was not trained on, three quarters to train SAEs, a "
+        f"quarter to score them; {results['latents']} latents, {results['k']} at a token, {results['steps']} steps. "
         f"{results['seconds']['tiny model'] / 60:.0f} minutes for the tiny model on one thread. Means over seeds; in "
         "brackets the 95% interval of trained on real text minus that cell, over models; a star where the exact "
         "two-sample test has p ≤ .05 in its direction (uncorrected: one table is one family to correct over)."
+    )
+
+
+def _slopes(results: dict[str, Any]) -> str:
+    rows = []
+    for found in results["slopes"]:
+        row = [found["model"], f"{found['rise']:+.2f}"]
+        if "p" in found:
+            ends = f"[{found['low']:+.2f}, {found['high']:+.2f}]"
+            row += [f"{found['difference']:+.2f} {ends}".replace("-", "−"), f"{found['p']:.3g}", found["verdict"]]
+        rows.append(row + [""] * (5 - len(row)))
+    head = ["model", "rise", "trained − this, 95% interval", "p", "verdict"]
+    layers = results["layers"]
+    return (
+        f"### Does token entropy rise with depth?\n\nFrom `{layers[0]}` to `{layers[-1]}`, on real text:\n\n"
+        + _table(head, rows)
     )
 
 
@@ -111,10 +151,10 @@ def _minilm(results: dict[str, Any]) -> str:
                 ]
             )
     first = next(iter(results["minilm"].values()))
-    head = ["score", "drawn anew", "trained, real", "mean of draws", "difference [95% interval]", "rank", "verdict"]
+    head = ["score", "drawn anew", "trained, real", "mean of draws", "difference [95%]", "rank", "verdict"]
     return (
-        f"### MiniLM\n\n{first['rows']:,} tokens of {first['documents']} files, after `encoder.layer.3`; intervals over "
-        f"files that were held out, and draws.\n\n{_table(head, rows)}"
+        f"### MiniLM\n\n{first['rows']:,} tokens of {first['documents']} files, after `encoder.layer.3`; intervals "
+        f"over files that were held out, and draws.\n\n{_table(head, rows)}"
     )
 
 

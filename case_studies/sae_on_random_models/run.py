@@ -1,7 +1,8 @@
 """Train SAEs on models and texts drawn anew; write results.json, the figure and the README's block.
 
 ``python -m case_studies.sae_on_random_models.run [--short [--publish]]``, from the project's root. The full form
-reads the checkpoints that ``python -m case_studies.tiny_lm.run`` makes. What is done is kept in ``parts/`` and not done again.
+reads the checkpoints that ``python -m case_studies.tiny_lm.run`` makes. What is done is kept in ``parts/`` and is not
+done again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import platform
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 from case_studies.sae_on_random_models.cells import cell, problem_of
 from case_studies.sae_on_random_models.figure import draw
 from case_studies.sae_on_random_models.plan import FULL, HERE, MODELS, REAL, SHORT, TEXTS, TRAINED, Plan
-from case_studies.sae_on_random_models.report import comparisons, into_readme, report
+from case_studies.sae_on_random_models.report import comparisons, into_readme, report, slopes
 from case_studies.tiny_lm import plan as tiny
 from case_studies.tiny_lm.corpus import read_corpus
 from case_studies.tiny_lm.model import load
@@ -81,6 +83,7 @@ def study(plan: Plan, kept: Path, checkpoints: Path) -> dict[str, Any]:
         },
         "cells": records,
         "comparisons": comparisons(records, plan),
+        "slopes": slopes(records, plan),
         "minilm": of_minilm,
     }
 
@@ -100,11 +103,13 @@ def main(arguments: list[str] | None = None, folder: Path | None = None) -> dict
     parser = argparse.ArgumentParser(prog="python -m case_studies.sae_on_random_models.run", description=__doc__)
     parser.add_argument("--short", action="store_true", help="smaller models, trained here: about a minute")
     parser.add_argument("--publish", action="store_true", help="write README and results.json of the short form, too")
+    parser.add_argument("--without-minilm", action="store_true", help="leave out the four cells on MiniLM")
     chosen = parser.parse_args(arguments)
     place = folder or (HERE if chosen.publish or not chosen.short else None)
     own = (place or HERE) / "parts" / ("short" if chosen.short else "full")
     checkpoints = own / "models" if chosen.short else tiny.default_folder()
-    results = study(SHORT if chosen.short else FULL, own, checkpoints)
+    full = replace(FULL, minilm_files=0) if chosen.without_minilm else FULL
+    results = study(SHORT if chosen.short else full, own, checkpoints)
     print(f"\n{report(results)}")
     if place is not None:
         keep(results, place)
