@@ -6,10 +6,10 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 STAMP := $(VENV)/.setup-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint calibrate bench clean
+.PHONY: help setup demo test lint calibrate bench test-extras bench-extras clean
 
 help:  ## Show the targets.
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 15
 
 setup: $(STAMP)  ## Make .venv with everything in it (PYTHON=python3 says with which Python).
 
@@ -41,6 +41,23 @@ calibrate: setup  ## Run every control in worlds with known answers and write do
 
 bench: setup  ## Time ours beside scikit-learn and write docs/benchmarks.md; wants an idle machine for a quarter of an hour.
 	$(BIN)/python tests/benchmarks/run.py --docs docs/benchmarks.md
+
+# In a .venv of their own, since they bring many packages: sae-lens, dictionary-learning, eai-sparsify.
+EXTRAS := .venv-extras
+EXTRAS_PIP := $(EXTRAS)/bin/python -m pip install -qq --disable-pip-version-check
+
+$(EXTRAS)/.setup-done: pyproject.toml constraints.txt constraints-extras.txt
+	test -x $(EXTRAS)/bin/python || $(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS_PIP) -c constraints.txt torch==2.13.0  # alone first: where pip knows a CPU build, it is taken
+	$(EXTRAS_PIP) -c constraints.txt -c constraints-extras.txt -e ".[saes]" pytest
+	$(EXTRAS_PIP) --no-deps -r constraints-extras.txt  # what would replace torch, without its wishes
+	@touch $@
+
+test-extras: $(EXTRAS)/.setup-done  ## Run the tests of adapters with the real libraries, in an environment of their own.
+	OMP_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest tests/extras -W ignore -p no:cacheprovider
+
+bench-extras: $(EXTRAS)/.setup-done  ## Time SAEs beside sae-lens; two minutes on an idle machine.
+	$(EXTRAS)/bin/python -W ignore tests/benchmarks/saes.py
 
 clean:  ## Remove what runs leave behind; .venv stays.
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache controls-demo

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from controls.kept import load as load
     from controls.model_comparison import compare_models as compare_models
     from controls.models.from_model import from_model as from_model
+    from controls.models.intervene import splice as splice
     from controls.simplicity import random_functions as random_functions
     from controls.testing.own_pipeline.run import calibrate as calibrate
     from controls.wrap.estimator import Controlled as Controlled
@@ -119,6 +120,7 @@ _HOME = {
     "compare_models": "model_comparison",
     "correct": "experiment",
     "from_model": "models.from_model",
+    "splice": "models.intervene",
     "load": "kept",
     "measure": "experiment",
     "plan": "experiment",

@@ -9,7 +9,7 @@ import numpy as np
 
 def is_sparse(value: Any) -> bool:
     """Whether this is a scipy sparse matrix or array, recognised without importing scipy."""
-    return hasattr(type(value), "tocsr") and hasattr(type(value), "toarray")  # some objects have any attribute
+    return callable(getattr(value, "tocsr", None)) and callable(getattr(value, "toarray", None))
 
 
 def is_mapped(array: np.ndarray) -> bool:

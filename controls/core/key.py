@@ -180,10 +180,9 @@ class _Reader:
 
 def _content_of(value: Any, *, every: bool) -> Any:
     """Return what tells an object from others of its class; parameters at their defaults only if ``every``."""
-    kind = type(value)  # asked in place of the object, which may say that it has any attribute
-    if hasattr(kind, "detach") and hasattr(kind, "cpu"):  # a torch tensor, recognised without importing torch
+    if _has(value, "detach") and _has(value, "cpu"):  # a torch tensor, recognised without importing torch
         return str(value.dtype), np.asarray(value.detach().cpu().contiguous().flatten().tolist()), tuple(value.shape)
-    if hasattr(kind, "get_params"):
+    if _has(value, "get_params"):
         return dict(sorted(value.get_params(deep=False).items()))
     if is_dataclass(value):
         given = {item.name: (getattr(value, item.name), item.default) for item in fields(value)}
@@ -191,6 +190,11 @@ def _content_of(value: Any, *, every: bool) -> Any:
     if inspect.isroutine(value) or not hasattr(value, "__dict__") or not _is_python(type(value)):
         raise _no_content(value)
     return dict(sorted(vars(value).items()))
+
+
+def _has(value: Any, method: str) -> bool:
+    """Whether objects of this class have a method; some objects answer to every name."""
+    return callable(getattr(type(value), method, None))
 
 
 def _is(value: Any, default: Any) -> bool:

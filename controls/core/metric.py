@@ -10,8 +10,8 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from controls.core.row_means import RowMeans
 from controls.core.trainer import Output, Task
+from controls.core.unit_score import UnitScore
 
 
 class Metric(ABC):
@@ -99,9 +99,9 @@ class FindingMetric(Metric):
         """The function's name, with neg_ for a loss."""
         return self.label if self.sign > 0 else f"neg_{self.label}"
 
-    def __call__(self, finding: Any, problem: Any) -> np.ndarray | RowMeans:
+    def __call__(self, finding: Any, problem: Any) -> np.ndarray | UnitScore:
         """Return the signed score (0-d), the signed scores per row (n,), or the signed score made of rows."""
         found = self.function(finding, problem)
-        if isinstance(found, RowMeans):
+        if isinstance(found, UnitScore):
             return found if self.sign > 0 else -found
         return self.sign * np.asarray(found, dtype=np.float64)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from controls.finders.from_sparsify import Sparsify as Sparsify
     from controls.finders.sae import SAE as SAE
     from controls.finders.sae import train_many as train_many
+    from controls.finders.seeds import Seeds as Seeds
     from controls.finders.streams import train_stream as train_stream
 
 _HOME = {
@@ -28,6 +29,7 @@ _HOME = {
     "Pretrained": "from_pretrained",
     "SAE": "sae",
     "SAELens": "from_saelens",
+    "Seeds": "seeds",
     "SparseAutoencoder": "autoencoder",
     "Sparsify": "from_sparsify",
     "train_many": "sae",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from controls.core.arrays import dense_rows
+from controls.core.arrays import is_mapped, is_sparse
 from controls.core.dictionary import Dictionary, as_dictionary, side_by_side
 from controls.core.errors import InputError, TrainerError
 from controls.core.problem import Problem
@@ -98,11 +98,13 @@ def _encoder_of(found: Any, shape: tuple[int, ...]) -> np.ndarray | None:
 
 def endless(problem: Problem, sites: tuple[str, ...], size: int, rng: np.random.Generator) -> Iterator[Tensor]:
     """Yield batches (size, d), float32, of rows drawn with replacement; never ends."""
-    whole = problem.X if not sites else None
+    held = None if sites or is_sparse(problem.X) or is_mapped(problem.X) else torch.tensor(problem.X).float()
     while True:
-        chosen = np.sort(rng.integers(problem.n, size=size))  # in order, for what is mapped from a file
-        rows = dense_rows(whole, chosen) if whole is not None else side_by_side(problem, sites, chosen)
-        yield torch.tensor(np.asarray(rows), dtype=torch.float32)
+        chosen = rng.integers(problem.n, size=size)
+        if held is not None:
+            yield held.index_select(0, torch.from_numpy(chosen))
+        else:  # read as it is needed, in order, since it may be mapped from a file
+            yield torch.tensor(side_by_side(problem, sites, np.sort(chosen)), dtype=torch.float32)
 
 
 def width_of(problem: Problem, sites: tuple[str, ...]) -> int:

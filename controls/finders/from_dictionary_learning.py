@@ -14,7 +14,7 @@ from controls.core.errors import CannotControl, InputError, InputTypeError, Trai
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
 from controls.core.validate import whole_number
-from controls.finders._guarded import imported, member, undisturbed
+from controls.finders._undisturbed import imported, member, undisturbed
 
 _PACKAGE = "dictionary-learning"
 
@@ -27,9 +27,9 @@ class DictionaryLearning(DictionaryTrainer):
     Parameters
     ----------
     config : mapping
-        One trainer config, such as ``{"trainer": TopKTrainer, "activation_dim": 64, "dict_size": 512, "k": 8,
-        "lr": 1e-3, "warmup_steps": 50}``. Copied; ``trainSAE`` deletes from what it gets. ``steps`` and ``seed`` are
-        set here; ``layer`` and ``lm_name``, which name a file, need not be given.
+        One trainer config, such as ``{"trainer": TopKTrainer, "dict_size": 512, "k": 8, "lr": 1e-3,
+        "warmup_steps": 50}``. Copied; ``trainSAE`` deletes from what it gets. ``activation_dim``, ``steps``, ``seed``
+        and ``device`` are set here; ``layer`` and ``lm_name``, which name a file, need not be given.
     steps, batch_size : int
         Training steps, and rows of each, drawn with replacement.
     normalize_activations : bool
@@ -42,7 +42,7 @@ class DictionaryLearning(DictionaryTrainer):
     Raises
     ------
     InputError
-        dictionary-learning is missing; another ``activation_dim`` than the activations have.
+        dictionary-learning is missing; a config without ``trainer`` or ``dict_size``, or with what is set here.
     TrainerError
         Training failed, or ended with numbers that are not finite, or before the threshold was found by which
         a BatchTopK SAE encodes (``threshold_start_step``, 1000 by default).
@@ -56,15 +56,15 @@ class DictionaryLearning(DictionaryTrainer):
     Examples
     --------
     >>> import controls as ct
-    >>> ct.finders.DictionaryLearning({"activation_dim": 64, "dict_size": 512})
+    >>> ct.finders.DictionaryLearning({"dict_size": 512})
     Traceback (most recent call last):
         ...
-    controls.core.errors.InputError: config must have trainer, activation_dim and dict_size, got no trainer.
+    controls.core.errors.InputError: config must have 'trainer', as trainSAE wants it, got dict_size.
     """
 
     config: Mapping[str, Any]
-    steps: int = 2000
-    batch_size: int = 2048
+    steps: int = 1000
+    batch_size: int = 1024
     normalize_activations: bool = False
     device: str = "cpu"
     sites: tuple[str, ...] = ()
@@ -72,17 +72,14 @@ class DictionaryLearning(DictionaryTrainer):
     def __post_init__(self) -> None:
         if not isinstance(self.config, Mapping):
             raise InputTypeError(f"config must be one trainer config, a dict, got {type(self.config).__name__}.")
-        for name in ("trainer", "activation_dim", "dict_size"):
+        for name in ("trainer", "dict_size"):
             if name not in self.config:
-                raise InputError(f"config must have trainer, activation_dim and dict_size, got no {name}.")
-        if "seed" in self.config:
-            raise InputError(
-                f"config must not have 'seed', got {self.config['seed']}: seeds come from seed= of measure."
-            )
+                given = ", ".join(map(str, self.config)) or "nothing"
+                raise InputError(f"config must have {name!r}, as trainSAE wants it, got {given}.")
+        if ours := sorted({"activation_dim", "steps", "seed", "device"} & set(self.config)):
+            raise InputError(f"config must not hold {', '.join(ours)}: these follow the problem and the study.")
         for name in ("steps", "batch_size"):
             whole_number(getattr(self, name), name, low=1)
-        if self.config.get("steps", self.steps) != self.steps:
-            raise InputError(f"config['steps'] must be steps = {self.steps}, or not given, got {self.config['steps']}.")
         object.__setattr__(self, "config", copy.deepcopy(dict(self.config)))
         object.__setattr__(self, "sites", (self.sites,) if isinstance(self.sites, str) else tuple(self.sites))
 
@@ -142,12 +139,10 @@ def _train(
 ) -> Dictionary:
     from controls.finders._module import as_found, endless, width_of
 
-    width, asked = width_of(problem, trainer.sites), trainer.config["activation_dim"]
-    if asked != width:
-        raise InputError(f"config['activation_dim'] must be {width}, the features of the activations, got {asked}.")
+    width = width_of(problem, trainer.sites)
     seed = int(rng.integers(2**31))
     config = {"layer": 0, "lm_name": "none", **copy.deepcopy(dict(trainer.config))}
-    config |= {"steps": trainer.steps, "seed": seed, "device": trainer.device}
+    config |= {"activation_dim": width, "steps": trainer.steps, "seed": seed, "device": trainer.device}
     with undisturbed(seed, _PACKAGE) as folder:
         train = member(imported("dictionary_learning.training", _PACKAGE), "trainSAE", _PACKAGE)
         if hold is not None:

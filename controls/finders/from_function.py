@@ -12,7 +12,7 @@ from controls.core.dictionary import Dictionary, side_by_side
 from controls.core.errors import InputTypeError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
-from controls.finders._guarded import undisturbed
+from controls.finders._undisturbed import undisturbed
 
 
 @final

@@ -16,7 +16,7 @@ from controls.core.errors import CannotControl, InputError, InputTypeError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
 from controls.core.validate import real_number, whole_number
-from controls.finders._guarded import imported, member, undisturbed
+from controls.finders._undisturbed import imported, member, undisturbed
 
 _PACKAGE = "sae-lens"
 _OURS = {
@@ -45,7 +45,7 @@ class SAELens(DictionaryTrainer):
         Training steps, and rows of each, drawn with replacement.
     lr : float
         Adam's step size.
-    options : mapping
+    settings : mapping
         Other settings of ``sae_lens.SAETrainerConfig``, such as ``{"lr_warm_up_steps": 100, "autocast": True}``.
     sites : tuple of str
         Sites of the problem to read, side by side; its only array where none is named.
@@ -54,6 +54,8 @@ class SAELens(DictionaryTrainer):
     ------
     InputError
         sae-lens is missing, or too old; another ``d_in`` than the activations have; settings that are set here.
+    CannotControl
+        From ``held``: whitened activations, of which folding turns directions. From ``untrained``: a BatchTopK SAE.
     TrainerError
         Training failed, or ended with numbers that are not finite.
 
@@ -72,15 +74,15 @@ class SAELens(DictionaryTrainer):
     >>> ct.finders.SAELens("topk")
     Traceback (most recent call last):
         ...
-    controls.core.errors.InputTypeError: config must be a training config of sae-lens, such as \
+    controls.core.errors.InputTypeError: config must be a training SAE config of sae_lens, such as \
 TopKTrainingSAEConfig(d_in=64, d_sae=512, k=8), got str.
     """
 
     config: Any
-    steps: int = 2000
-    batch_size: int = 2048
-    lr: float = 3e-4
-    options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 1000
+    batch_size: int = 1024
+    lr: float = 1e-3
+    settings: Mapping[str, Any] = field(default_factory=dict)
     sites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -89,8 +91,8 @@ TopKTrainingSAEConfig(d_in=64, d_sae=512, k=8), got str.
         ):
             got = self.config.__name__ if isinstance(self.config, type) else type(self.config).__name__
             raise InputTypeError(
-                "config must be a training config of sae-lens, such as TopKTrainingSAEConfig(d_in=64, d_sae=512, k=8), "
-                f"got {got}."
+                "config must be a training SAE config of sae_lens, such as "
+                f"TopKTrainingSAEConfig(d_in=64, d_sae=512, k=8), got {got}."
             )
         if self.config.normalize_activations in _STATEFUL:
             raise InputError(
@@ -100,12 +102,12 @@ TopKTrainingSAEConfig(d_in=64, d_sae=512, k=8), got str.
         for name in ("steps", "batch_size"):
             whole_number(getattr(self, name), name, low=1)
         real_number(self.lr, "lr", low=0, high=np.inf)
-        for name in self.options:
+        for name in self.settings:
             if name in _OURS:
                 instead = f"give {_OURS[name]} instead" if _OURS[name] else "nothing is logged or written"
-                raise InputError(f"options must not have {name!r}: {instead}.")
+                raise InputError(f"settings must not have {name!r}: {instead}.")
         object.__setattr__(self, "config", copy.deepcopy(self.config))
-        object.__setattr__(self, "options", copy.deepcopy(dict(self.options)))
+        object.__setattr__(self, "settings", copy.deepcopy(dict(self.settings)))
         object.__setattr__(self, "sites", (self.sites,) if isinstance(self.sites, str) else tuple(self.sites))
 
     @property
@@ -168,7 +170,7 @@ def _train(trainer: SAELens, problem: Problem, rng: np.random.Generator, steps: 
 
     width = width_of(problem, trainer.sites)
     if trainer.config.d_in != width:
-        raise InputError(f"config.d_in must be {width}, the features of the activations, got {trainer.config.d_in}.")
+        raise InputError(f"config must have d_in = {width}, the activations' width, got {trainer.config.d_in}.")
     with undisturbed(int(rng.integers(2**31)), _PACKAGE) as folder:
         library = imported("sae_lens", _PACKAGE)
         sae = _sae_of(library, trainer.config)
@@ -204,14 +206,14 @@ def _parts(sae: Any, part: str) -> tuple[Any, Any]:
 
 def _trainer_of(library: Any, trainer: SAELens, sae: Any, data: Any, steps: int) -> Any:
     """Return sae-lens's own trainer, called by keyword, with logging, checkpoints and evaluations off."""
-    settings = imported("sae_lens.config", _PACKAGE)
-    kind = member(settings, "SAETrainerConfig", _PACKAGE)
+    configs = imported("sae_lens.config", _PACKAGE)
+    kind = member(configs, "SAETrainerConfig", _PACKAGE)
     made = imported("sae_lens.training.sae_trainer", _PACKAGE).SAETrainer
     known = {each.name for each in fields(kind)}
-    wrong = sorted(set(trainer.options) - known)
+    wrong = sorted(set(trainer.settings) - known)
     if wrong:
         allowed = ", ".join(sorted(known - set(_OURS)))
-        raise InputError(f"options must be of {allowed}; got {', '.join(wrong)}.")
+        raise InputError(f"settings must be of {allowed}; got {', '.join(wrong)}.")
     if missing := {"cfg", "sae", "data_provider"} - set(inspect.signature(made).parameters):
         raise InputError(
             f"sae-lens {library.__version__} is too old: SAETrainer takes no {sorted(missing)[0]}; "
@@ -226,8 +228,8 @@ def _trainer_of(library: Any, trainer: SAELens, sae: Any, data: Any, steps: int)
         "n_checkpoints": 0,
         "checkpoint_path": None,
         "save_final_checkpoint": False,
-        "logger": settings.LoggingConfig(log_to_wandb=False),
-        **copy.deepcopy(dict(trainer.options)),
+        "logger": configs.LoggingConfig(log_to_wandb=False),
+        **copy.deepcopy(dict(trainer.settings)),
     }
     run = made(cfg=kind(**{name: value for name, value in given.items() if name in known}), sae=sae, data_provider=data)
     if steps == 0:

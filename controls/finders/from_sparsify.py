@@ -13,7 +13,7 @@ from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
 from controls.core.validate import real_number, whole_number
-from controls.finders._guarded import imported, member, undisturbed
+from controls.finders._undisturbed import imported, member, undisturbed
 
 _PACKAGE = "eai-sparsify"
 
@@ -27,8 +27,6 @@ class Sparsify(DictionaryTrainer):
     ----------
     config : sparsify.SparseCoderConfig
         Such as ``SparseCoderConfig(num_latents=512, k=8)``. Copied; never changed.
-    d_in : int, optional
-        Features of the activations; needed before a fit where the number of latents is given as ``expansion_factor``.
     steps, batch_size : int
         Training steps, and rows of each, drawn with replacement.
     lr : float
@@ -45,7 +43,7 @@ class Sparsify(DictionaryTrainer):
     Raises
     ------
     InputError
-        eai-sparsify is missing; a transcoder or a skip connection is asked for.
+        eai-sparsify is missing; a transcoder, a skip connection or no ``num_latents`` is asked for.
     TrainerError
         Training failed, or ended with numbers that are not finite.
 
@@ -69,9 +67,8 @@ class Sparsify(DictionaryTrainer):
     """
 
     config: Any
-    d_in: int | None = None
-    steps: int = 2000
-    batch_size: int = 2048
+    steps: int = 1000
+    batch_size: int = 1024
     lr: float = 1e-3
     auxk_alpha: float = 0.0
     dead_after: int = 10_000_000
@@ -88,6 +85,8 @@ class Sparsify(DictionaryTrainer):
             raise InputError(
                 "config must be of an SAE, got transcode or skip_connection: latents alone say nothing there."
             )
+        if not self.config.num_latents:
+            raise InputError("config must have num_latents above 0, so that the number of latents is known.")
         for name in ("steps", "batch_size"):
             whole_number(getattr(self, name), name, low=1)
         whole_number(self.dead_after, "dead_after", low=1)
@@ -99,11 +98,7 @@ class Sparsify(DictionaryTrainer):
     @property
     def n_latents(self) -> int:
         """Number of latents m."""
-        if self.config.num_latents:
-            return int(self.config.num_latents)
-        if self.d_in is None:
-            raise InputError("d_in must be given where config has an expansion_factor and no num_latents.")
-        return self.d_in * int(self.config.expansion_factor)
+        return int(self.config.num_latents)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -156,8 +151,6 @@ def _train(trainer: Sparsify, problem: Problem, rng: np.random.Generator, steps:
     from controls.finders._sparse_coder import Dense
 
     width = width_of(problem, trainer.sites)
-    if trainer.d_in not in (None, width):
-        raise InputError(f"d_in must be {width}, the features of the activations, got {trainer.d_in}.")
     with undisturbed(int(rng.integers(2**31)), _PACKAGE):
         made = member(imported("sparsify", _PACKAGE), "SparseCoder", _PACKAGE)
         coder = made(width, copy.deepcopy(trainer.config), device=trainer.device)

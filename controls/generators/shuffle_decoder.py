@@ -36,7 +36,8 @@ class ShuffleDecoder(FindingControl):
     repeat the technique on this model and this data set; they say nothing of other models.
 
     Metrics of the directions alone (MMCS, geometry) or of latents alone (sparse probing) cannot see it, and score
-    every draw as the observed; it is for reconstruction and for interventions. Cost of a draw: O(m d).
+    every draw as the observed, but where dead latents are left out (directions then change between dead and
+    alive); it is for reconstruction and for interventions. Cost of a draw: O(m d).
 
     Examples
     --------

@@ -45,6 +45,14 @@ def firing_rates(finding: Any, problem: Problem) -> np.ndarray:
     return counts / problem.n
 
 
+def latents_of(dictionary: Dictionary, problem: Problem, columns: np.ndarray) -> np.ndarray:
+    """Return some latents of all rows, shape (n, len(columns)), float64."""
+    found = np.empty((problem.n, len(columns)))
+    for rows, block in checked_latents(dictionary, problem):
+        found[rows] = block[:, columns]
+    return found
+
+
 def target_mean(dictionary: Dictionary, problem: Problem) -> np.ndarray:
     """Return the mean of what is to be reconstructed, shape (d_out,), float64."""
     total: Any = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 from controls.core.dictionary import as_dictionary
 from controls.core.errors import InputError
 from controls.core.problem import Problem
-from controls.core.row_means import RowMeans
+from controls.core.unit_score import RowMeans
 from controls.metrics._latents import checked_blocks, checked_latents, firing_rates, target_mean
 
 
@@ -131,7 +131,7 @@ def neg_dead_share(finding: Any, problem: Problem) -> float:
     >>> ct.metrics.neg_dead_share(np.eye(2), ct.Problem([[1.0, 0.0], [2.0, -1.0]]))
     -0.5
     """
-    return -float((firing_rates(finding, problem) == 0).mean())
+    return 0.0 - float((firing_rates(finding, problem) == 0).mean())
 
 
 explained_variance.ceiling = 1.0  # type: ignore[attr-defined]

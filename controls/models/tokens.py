@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from controls.core.errors import InputError, InputTypeError
+from controls.core.problem import Problem
 
 _ADVICE = "make the problem with ct.from_model(model, inputs, layer=...), or give ct.Source(model, ids, extract)"
 
@@ -170,3 +171,23 @@ def embedding_size(model: Any) -> int | None:
         sizes = [module for module in model.modules() if type(module).__name__ == "Embedding"]
         found = max(sizes, key=lambda module: module.num_embeddings, default=None)
     return getattr(found, "num_embeddings", None)
+
+
+def tokens_of_rows(problem: Problem) -> np.ndarray | None:
+    """Return the token id that the model read at each row, shape (n,); None where rows are not single tokens.
+
+    Read from the source's inputs: after a control on inputs these are the drawn tokens, while the groups
+    of the problem still say what was there before.
+    """
+    if problem.source is None or not {"token", "sequence", "position"} <= set(problem.groups):
+        return None
+    inputs = problem.source.inputs
+    ids = getattr(inputs, "ids", inputs)
+    sequence, position = problem.groups["sequence"], problem.groups["position"]
+    if hasattr(ids, "cpu"):
+        ids = ids.cpu().numpy()
+    if isinstance(ids, np.ndarray) and ids.ndim == 2:
+        return ids[sequence, position]
+    if isinstance(ids, (list, tuple)):
+        return np.array([int(ids[s][p]) for s, p in zip(sequence, position, strict=True)])
+    return None

@@ -11,8 +11,8 @@ import numpy as np
 from controls.core.errors import InputError
 from controls.core.metric import ColumnMetric
 from controls.core.rng import stream
-from controls.core.row_means import RowMeans
 from controls.core.trainer import Output
+from controls.core.unit_score import UnitScore
 
 RESAMPLES = 100  # where a metric has no influence values
 A_FEW = 10  # draws that stand for all of a control where each is dear: resampled, or refitted without units
@@ -118,11 +118,10 @@ def mean_deviations(scores: np.ndarray, units: FoldUnits) -> np.ndarray:
     return (scores.mean() - left)[:, None]
 
 
-def unit_deviations(score: RowMeans, units: FoldUnits) -> np.ndarray:
-    """Return deviations (G_k, 1) of a score made of means over rows, by leaving each unit out."""
-    if len(score.values) != len(units.codes):
+def unit_deviations(score: UnitScore, units: FoldUnits) -> np.ndarray:
+    """Return deviations (G_k, 1) of a score that knows its units, by leaving each unit out."""
+    if score.n_rows != len(units.codes):
         raise InputError(
-            f"a score made of rows must have values for each of the {len(units.codes)} test rows, "
-            f"got {len(score.values)}."
+            f"a score made of rows must have values for each of the {len(units.codes)} test rows, got {score.n_rows}."
         )
     return (score - score.without_units(units.local))[:, None]

@@ -9,7 +9,7 @@ import numpy as np
 from controls.core.errors import ControlsError, InputError
 from controls.core.metric import FindingMetric
 from controls.core.problem import Problem
-from controls.core.row_means import RowMeans
+from controls.core.unit_score import UnitScore
 from controls.runner.evaluation import FoldPart
 from controls.runner.resample import FoldUnits, mean_deviations, resampled, unit_deviations
 
@@ -19,7 +19,7 @@ def score_finding(
 ) -> FoldPart:
     """Return what a fold's finding scores on its test rows, and what each unit does to that."""
     score = _asked(metric, finding, test, fold)
-    if isinstance(score, RowMeans):
+    if isinstance(score, UnitScore):
         return FoldPart(np.array([score]), unit_deviations(score, units), True)
     if not metric.reads_rows and not score.ndim:  # no unit has a part in it
         return FoldPart(score[None], np.zeros((len(np.unique(units.codes)), 1)), True)
@@ -34,7 +34,7 @@ def score_finding(
     return FoldPart(score[None], resampled(again, score[None], units, wanted=wanted), False)
 
 
-def _asked(metric: FindingMetric, finding: Any, test: Problem, fold: int) -> np.ndarray | RowMeans:
+def _asked(metric: FindingMetric, finding: Any, test: Problem, fold: int) -> np.ndarray | UnitScore:
     try:
         return metric(finding, test)
     except ControlsError:

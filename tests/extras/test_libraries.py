@@ -24,18 +24,18 @@ def needs(name):
         return pytest.importorskip(name, reason=f"{name} is not installed; make test-extras installs it")
 
 
-def saelens(kind="TopK", options=(), **settings):
+def saelens(kind="TopK", settings=(), **config):
     library = needs("sae_lens")
     given = {"k": 3} if "TopK" in kind else {}
-    config = getattr(library, f"{kind}TrainingSAEConfig")(**{"d_in": 16, "d_sae": 32, **given, **settings})
-    return ct.finders.SAELens(config, lr=5e-3, options=dict(options), **STEPS)
+    config = getattr(library, f"{kind}TrainingSAEConfig")(**{"d_in": 16, "d_sae": 32, **given, **config})
+    return ct.finders.SAELens(config, lr=5e-3, settings=dict(settings), **STEPS)
 
 
 def dictionary_learning(module="top_k", name="TopKTrainer", normalize_activations=False, **settings):
     needs("dictionary_learning")
     kind = getattr(importlib.import_module(f"dictionary_learning.trainers.{module}"), name)
     given = {} if name in ("StandardTrainer", "JumpReluTrainer") else {"k": 3}
-    config = {"trainer": kind, "activation_dim": 16, "dict_size": 32, "lr": 5e-3, "warmup_steps": 20}
+    config = {"trainer": kind, "dict_size": 32, "lr": 5e-3, "warmup_steps": 20}
     return ct.finders.DictionaryLearning(
         {**config, **given, **settings}, normalize_activations=normalize_activations, **STEPS
     )
@@ -44,7 +44,7 @@ def dictionary_learning(module="top_k", name="TopKTrainer", normalize_activation
 def sparsify(**settings):
     library = needs("sparsify")
     given = {"num_latents": 32, "k": 3, **settings}
-    return ct.finders.Sparsify(library.SparseCoderConfig(**given), lr=5e-3, d_in=16, **STEPS)
+    return ct.finders.Sparsify(library.SparseCoderConfig(**given), lr=5e-3, **STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ WORKS = {
     "sae-lens Gated": (lambda: saelens("Gated", l1_coefficient=0.1), 0.7),
     "sae-lens scaled": (lambda: saelens(normalize_activations="expected_average_only_in"), 0.6),
     "sae-lens whitened": (lambda: saelens(normalize_activations="covariance_whitening"), 0.6),
-    "sae-lens with warm-up": (lambda: saelens(options={"lr_warm_up_steps": 30, "lr_decay_steps": 60}), 0.6),
+    "sae-lens with warm-up": (lambda: saelens(settings={"lr_warm_up_steps": 30, "lr_decay_steps": 60}), 0.6),
     "dictionary-learning TopK": (dictionary_learning, 0.6),
     "dictionary-learning scaled": (lambda: dictionary_learning(normalize_activations=True), 0.6),
     "dictionary-learning BatchTopK": (
@@ -190,8 +190,8 @@ def test_rows_that_diverge_are_named(problem):
 
 
 def test_options_that_saelens_does_not_know_are_refused(problem):
-    with pytest.raises(InputError, match=r"options must be of .*lr_warm_up_steps.*; got learning_rate"):
-        saelens(options={"learning_rate": 1}).fit(problem, np.random.default_rng(1))
+    with pytest.raises(InputError, match=r"settings must be of .*lr_warm_up_steps.*; got learning_rate"):
+        saelens(settings={"learning_rate": 1}).fit(problem, np.random.default_rng(1))
 
 
 def test_thresholds_that_training_did_not_reach_are_refused(problem):

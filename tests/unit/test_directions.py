@@ -203,3 +203,15 @@ def test_the_word_exact_is_withdrawn_where_units_have_several_rows(problem):
     assert ct.SurrogateLatents().caveats(problem, stream(0)) == ()
     (said,) = ct.SurrogateLatents("document").caveats(in_units, stream(0))
     assert "method='shift'" in said
+
+
+def test_measure_holds_an_sae_beside_its_controls(problem):
+    sae = ct.finders.SAE(8, k=2, steps=20, batch_size=30, lr=1e-2)
+    battery = [ct.RandomDictionary(), ct.UntrainedDictionary(), ct.ShuffleDecoder(), ct.SurrogateLatents()]
+    settings = {"controls": battery, "cv": 2, "draws": 3, "seed": 0}
+    result = ct.measure(sae, problem, scoring=ct.metrics.explained_variance, **settings)
+    for found in result.comparisons:
+        assert len(set(found.control_scores)) == 3
+    alike = ct.measure(sae, problem, scoring=ct.metrics.MMCS(np.eye(5), alive_only=False), **settings)
+    for name in ("ShuffleDecoder", "SurrogateLatents"):  # directions are the same
+        assert np.allclose(alike[name].control_scores, alike.score)

@@ -12,8 +12,8 @@ import torch
 import controls as ct
 from controls.core.errors import CannotControl, InputError, InputTypeError, TrainerError
 from controls.core.key import content_key
-from controls.finders._guarded import imported, member, undisturbed
 from controls.finders._module import Hold, endless
+from controls.finders._undisturbed import imported, member, undisturbed
 
 
 @pytest.fixture
@@ -292,7 +292,7 @@ class Config:
     d_in: int = 4
     d_sae: int = 8
     normalize_activations: str = "none"
-    num_latents: int = 0
+    num_latents: int = 8
     expansion_factor: int = 2
     k: int = 2
     transcode: bool = False
@@ -308,25 +308,21 @@ class Config:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: ct.finders.SAELens({"d_in": 4}), "must be a training config of sae-lens"),
+        (lambda: ct.finders.SAELens({"d_in": 4}), "must be a training SAE config of sae_lens"),
         (lambda: ct.finders.SAELens(Config), "got Config"),
         (lambda: ct.finders.SAELens(Config(), steps=0), "steps"),
-        (lambda: ct.finders.SAELens(Config(), options={"lr": 1}), "give lr instead"),
-        (lambda: ct.finders.SAELens(Config(), options={"logger": 1}), "nothing is logged or written"),
+        (lambda: ct.finders.SAELens(Config(), settings={"lr": 1}), "give lr instead"),
+        (lambda: ct.finders.SAELens(Config(), settings={"logger": 1}), "nothing is logged or written"),
         (lambda: ct.finders.SAELens(Config(normalize_activations="layer_norm")), "normalize the rows before"),
         (lambda: ct.finders.DictionaryLearning([{}]), "one trainer config, a dict, got list"),
-        (lambda: ct.finders.DictionaryLearning({"trainer": 1, "dict_size": 2}), "got no activation_dim"),
+        (lambda: ct.finders.DictionaryLearning({"trainer": 1}), "config must have 'dict_size'.*got trainer"),
         (
             lambda: ct.finders.DictionaryLearning({"trainer": 1, "dict_size": 2, "activation_dim": 2, "seed": 3}),
-            "must not have 'seed', got 3",
-        ),
-        (
-            lambda: ct.finders.DictionaryLearning({"trainer": 1, "dict_size": 2, "activation_dim": 2, "steps": 3}),
-            r"config\['steps'\] must be steps = 2000",
+            "must not hold activation_dim, seed:",
         ),
         (lambda: ct.finders.Sparsify(Config(transcode=True)), "must be of an SAE"),
         (lambda: ct.finders.Sparsify(Config(), lr=-1), "lr"),
-        (lambda: ct.finders.Sparsify(Config()).n_latents, "d_in must be given"),
+        (lambda: ct.finders.Sparsify(Config(num_latents=0)), "num_latents above 0"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_any_work(make, words):
@@ -334,17 +330,9 @@ def test_settings_that_cannot_be_are_refused_before_any_work(make, words):
         make()
 
 
-@pytest.mark.parametrize(
-    "trainer",
-    [
-        ct.finders.SAELens(Config(d_in=9)),
-        ct.finders.Sparsify(Config(), d_in=9),
-        ct.finders.DictionaryLearning({"trainer": 1, "dict_size": 8, "activation_dim": 9}),
-    ],
-)
-def test_a_config_of_another_width_is_refused(trainer, problem):
-    with pytest.raises(InputError, match="must be 4, the features of the activations, got 9"):
-        trainer.fit(problem, np.random.default_rng(0))
+def test_a_config_of_another_width_is_refused(problem):
+    with pytest.raises(InputError, match="must have d_in = 4, the activations' width, got 9"):
+        ct.finders.SAELens(Config(d_in=9)).fit(problem, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -352,7 +340,7 @@ def test_a_config_of_another_width_is_refused(trainer, problem):
     [
         ("sae_lens", ct.finders.SAELens(Config())),
         ("sparsify", ct.finders.Sparsify(Config())),
-        ("dictionary_learning", ct.finders.DictionaryLearning({"trainer": 1, "dict_size": 8, "activation_dim": 4})),
+        ("dictionary_learning", ct.finders.DictionaryLearning({"trainer": 1, "dict_size": 8})),
     ],
 )
 def test_a_finder_whose_library_is_missing_says_what_to_install(module, trainer, problem, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 import controls as ct
 from controls.core.errors import InputError, InputTypeError, TrainerError
 from controls.core.rng import stream
-from controls.core.row_means import RowMeans
+from controls.core.unit_score import RowMeans
 from controls.metrics import loss, resolve
 from controls.runner.evaluate import Evaluator
 from controls.runner.folds import make_folds

@@ -1,7 +1,8 @@
-"""RowMeans: a score made of means over rows, which knows what it would be without each unit."""
+"""Scores that know what they would be without each unit; RowMeans, which is made of means over rows."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, final
 
@@ -10,8 +11,28 @@ import numpy as np
 from controls.core.errors import InputError, InputTypeError, TrainerError
 
 
+class UnitScore(float, ABC):
+    """A score of a finding on rows: a number that knows what it would be without each unit."""
+
+    @property
+    @abstractmethod
+    def n_rows(self) -> int:
+        """Number of rows that it is of."""
+
+    @abstractmethod
+    def without_units(self, units: np.ndarray) -> np.ndarray:
+        """Return the score without each unit in turn, shape (G,); NaN where no score is left.
+
+        ``units`` are codes 0 … G−1 of the n rows.
+        """
+
+    @abstractmethod
+    def __neg__(self) -> UnitScore:
+        """Return the score with its sign turned, still one of rows."""
+
+
 @final
-class RowMeans(float):
+class RowMeans(UnitScore):
     """A score that is a function of means over rows: a number, with what each row brings to it.
 
     A metric ``(finding, problem)`` that returns one gets intervals that are exact by leaving units
@@ -61,11 +82,13 @@ class RowMeans(float):
         """Return the score with its sign turned, still one of rows."""
         return RowMeans(self.values, _Negated(self.combine))
 
-    def without_units(self, units: np.ndarray) -> np.ndarray:
-        """Return the score without each unit in turn, shape (G,); NaN where no score is left.
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.values)
 
-        ``units`` are codes 0 … G−1 of the n rows. O(n p) time.
-        """
+    def without_units(self, units: np.ndarray) -> np.ndarray:
+        """Return the score without each unit in turn, shape (G,), in O(n p) time; NaN where no score is left."""
         sizes = np.bincount(units)
         sums = np.stack([np.bincount(units, column) for column in self.values.T], axis=1)
         left = len(self.values) - sizes

@@ -1,0 +1,1 @@
+"""SAEs on models that never learned, and on texts that say nothing."""

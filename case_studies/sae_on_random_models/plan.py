@@ -1,0 +1,92 @@
+"""Which models, which texts, and how large the SAEs are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import controls as ct
+from controls import Control
+
+HERE = Path(__file__).parent
+TRAINED, REAL = "trained", "real"
+MODELS: dict[str, Control | None] = {
+    TRAINED: None,
+    "re-initialised": ct.Reinitialize(),
+    "re-initialised, embeddings kept": ct.Reinitialize(exclude=("embeddings",)),
+    "spectrum-matched": ct.MatchSpectrum(),
+    "activation-matched": ct.MatchActivations(ct.Reinitialize()),
+}
+TEXTS: dict[str, Control | None] = {
+    REAL: None,
+    "bigrams kept": ct.ShuffleTokens(keep=2),
+    "shuffled": ct.ShuffleTokens(),
+    "unigram": ct.RandomTokens(),
+}
+SCORES = {
+    "explained": "explained variance",
+    "entropy": "token entropy, nats",
+    "excess": "token entropy above shuffled rows",
+    "stability": "agreement of two seeds",
+    "like_trained": "MMCS with the trained model's SAE",
+}
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """One form of the table on the tiny model, and of the four cells on MiniLM."""
+
+    seeds: int  # trained models
+    windows: int  # of text
+    context: int
+    layers: tuple[str, ...]
+    latents: int
+    k: int
+    steps: int
+    batch: int
+    minilm_files: int  # of source, 0 leaves MiniLM out
+    minilm_draws: int
+    minilm_latents: int
+    minilm_steps: int
+
+    @property
+    def sae(self) -> ct.finders.SAE:
+        """The SAE of the tiny model."""
+        return ct.finders.SAE(self.latents, k=self.k, steps=self.steps, batch_size=self.batch, lr=2e-3)
+
+    @property
+    def minilm_sae(self) -> ct.finders.SAE:
+        """The SAE of MiniLM."""
+        return ct.finders.SAE(self.minilm_latents, k=24, steps=self.minilm_steps, batch_size=self.batch, lr=2e-3)
+
+
+FULL = Plan(
+    seeds=6,
+    windows=160,
+    context=128,
+    layers=("blocks.0", "blocks.2", "blocks.5"),
+    latents=512,
+    k=16,
+    steps=400,
+    batch=512,
+    minilm_files=60,
+    minilm_draws=19,
+    minilm_latents=768,
+    minilm_steps=250,
+)
+SHORT = Plan(
+    seeds=3,
+    windows=96,
+    context=32,
+    layers=("blocks.0", "blocks.1"),
+    latents=64,
+    k=4,
+    steps=80,
+    batch=256,
+    minilm_files=0,
+    minilm_draws=0,
+    minilm_latents=64,
+    minilm_steps=50,
+)
