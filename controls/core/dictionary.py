@@ -240,7 +240,7 @@ class _Duck(Dictionary):
         import torch
 
         with torch.no_grad():
-            tensor = torch.as_tensor(np.ascontiguousarray(given)).to(like)
+            tensor = torch.tensor(given).to(like)  # a copy: what is read-only would make torch warn
             return as_numpy(getattr(self.found, method)(tensor), f"what {method} returned")
 
 

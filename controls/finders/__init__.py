@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from controls.finders.decompositions import NMF as NMF
     from controls.finders.decompositions import PCA as PCA
     from controls.finders.from_dictionary_learning import DictionaryLearning as DictionaryLearning
+    from controls.finders.from_function import Function as Function
+    from controls.finders.from_pretrained import Pretrained as Pretrained
     from controls.finders.from_saelens import SAELens as SAELens
     from controls.finders.from_sparsify import Sparsify as Sparsify
     from controls.finders.sae import SAE as SAE
@@ -19,15 +21,17 @@ if TYPE_CHECKING:
     from controls.finders.streams import train_stream as train_stream
 
 _HOME = {
-    "Sparsify": "from_sparsify",
     "DictionaryLearning": "from_dictionary_learning",
-    "SAELens": "from_saelens",
+    "Function": "from_function",
     "ICA": "decompositions",
     "NMF": "decompositions",
     "PCA": "decompositions",
+    "Pretrained": "from_pretrained",
     "SAE": "sae",
+    "SAELens": "from_saelens",
     "Seeds": "seeds",
     "SparseAutoencoder": "autoencoder",
+    "Sparsify": "from_sparsify",
     "train_many": "sae",
     "train_stream": "streams",
 }

@@ -1,4 +1,4 @@
-"""EleutherAI's sparsify as a finder. The only importer of sparsify."""
+"""sparsify (EleutherAI): its sparse coders, trained on a problem's activations."""
 
 from __future__ import annotations
 
@@ -7,143 +7,179 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-import torch
 
-from controls.core.dictionary import Dictionary, DictionaryTrainer, side_by_side
-from controls.core.errors import CannotControl, InputError, InputTypeError, TrainerError
+from controls.core.dictionary import Dictionary, DictionaryTrainer
+from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
-from controls.core.validate import read_only, real_number, whole_number
-from controls.finders._undisturbed import undisturbed
+from controls.core.validate import real_number, whole_number
+from controls.finders._undisturbed import imported, member, undisturbed
 
-
-@final
-@dataclass(frozen=True, eq=False)
-class SparseCoderDictionary(Dictionary):
-    """A trained ``SparseCoder``; latents are dense rows of what it keeps sparse."""
-
-    coder: Any
-    matrix: np.ndarray
-
-    @property
-    def decoder(self) -> np.ndarray:
-        """What each latent adds, shape (m, d)."""
-        return self.matrix
-
-    def encode(self, activations: np.ndarray) -> np.ndarray:
-        """Return latents (n, m), float32."""
-        with torch.no_grad():
-            rows = torch.tensor(np.asarray(activations), dtype=torch.float32)
-            found = self.coder.encode(rows)
-            latents = torch.zeros((len(rows), len(self.matrix)))
-            return latents.scatter_(1, found.top_indices, found.top_acts.float()).numpy()
-
-    def decode(self, latents: np.ndarray) -> np.ndarray:
-        """Return the reconstruction (n, d), float32."""
-        return np.asarray(latents, dtype=np.float32) @ self.matrix + self.coder.b_dec.detach().float().numpy()
+_PACKAGE = "eai-sparsify"
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Sparsify(DictionaryTrainer):
-    """Trains a ``sparsify.SparseCoder`` on the problem's activations, by Adam on its fraction of variance unexplained.
+    """Trains a ``sparsify.SparseCoder`` on the rows of a problem.
 
     Parameters
     ----------
     config : sparsify.SparseCoderConfig
-        Copied for each fit. Transcoders are not trained here.
+        Such as ``SparseCoderConfig(num_latents=512, k=8)``. Copied; never changed.
     steps, batch_size : int
         Training steps, and rows of each, drawn with replacement.
     lr : float
+        Adam's step size.
+    auxk_alpha : float
+        Weight of the loss that revives dead latents; 0: none.
+    dead_after : int
+        A latent that was not active for so many rows is dead.
+    device : str
+        A torch device.
+    sites : tuple of str
+        Sites of the problem to read, side by side; its only array where none is named.
+
+    Raises
+    ------
+    InputError
+        eai-sparsify is missing; a transcoder, a skip connection or no ``num_latents`` is asked for.
+    TrainerError
+        Training failed, or ended with numbers that are not finite.
 
     Notes
     -----
-    The library's own ``Trainer`` wants a Hugging Face model and data set; this is its step at the level of tensors:
-    decoder rows stay at length 1 where ``normalize_decoder``, the output bias starts at the rows' mean. Tested with
-    1.3.3.
+    sparsify's own ``Trainer`` wants a language model and its text. Here its coder, its initialization and its loss
+    (unexplained variance, with AuxK and Multi-TopK where asked for) are trained by Adam in a short loop:
+    decoder rows have length 1, their gradients no part along them, and the output bias starts at the mean
+    of the first batch. So figures need not be those of sparsify's own recipe.
+
+    Seeds come from the rng handed in; the random states of the process, its settings, variables and working
+    folder are as before afterwards, also after an error.
 
     Examples
     --------
-    Where it is installed::
-
-        from sparsify import SparseCoderConfig  # pyright: ignore[reportMissingImports]
-        trainer = ct.finders.Sparsify(SparseCoderConfig(num_latents=64, k=4), steps=1000, batch_size=512)
+    >>> import controls as ct
+    >>> ct.finders.Sparsify("topk")
+    Traceback (most recent call last):
+        ...
+    controls.core.errors.InputTypeError: config must be a sparsify.SparseCoderConfig, got str.
     """
 
     config: Any
     steps: int = 1000
     batch_size: int = 1024
     lr: float = 1e-3
+    auxk_alpha: float = 0.0
+    dead_after: int = 10_000_000
+    device: str = "cpu"
+    sites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _library()
-        if not hasattr(self.config, "num_latents") or not hasattr(self.config, "expansion_factor"):
-            raise InputTypeError(f"config must be a sparsify.SparseCoderConfig, got {type(self.config).__name__}.")
-        if getattr(self.config, "transcode", False):
-            raise InputError("config must not have transcode=True; train transcoders with ct.finders.SAE(targets=...).")
+        if isinstance(self.config, type) or not all(
+            hasattr(self.config, name) for name in ("num_latents", "expansion_factor", "k", "transcode")
+        ):
+            got = self.config.__name__ if isinstance(self.config, type) else type(self.config).__name__
+            raise InputTypeError(f"config must be a sparsify.SparseCoderConfig, got {got}.")
+        if self.config.transcode or self.config.skip_connection:
+            raise InputError(
+                "config must be of an SAE, got transcode or skip_connection: latents alone say nothing there."
+            )
         if not self.config.num_latents:
             raise InputError("config must have num_latents above 0, so that the number of latents is known.")
-        whole_number(self.steps, "steps", low=1)
-        whole_number(self.batch_size, "batch_size", low=1)
+        for name in ("steps", "batch_size"):
+            whole_number(getattr(self, name), name, low=1)
+        whole_number(self.dead_after, "dead_after", low=1)
         real_number(self.lr, "lr", low=0, high=np.inf)
+        real_number(self.auxk_alpha, "auxk_alpha", low=0, high=np.inf, open_ends=False)
+        object.__setattr__(self, "config", copy.deepcopy(self.config))
+        object.__setattr__(self, "sites", (self.sites,) if isinstance(self.sites, str) else tuple(self.sites))
 
     @property
-    def n_latents(self) -> int:  # type: ignore[override]
-        """Number of latents."""
+    def n_latents(self) -> int:
+        """Number of latents m."""
         return int(self.config.num_latents)
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """The sites it reads, and reconstructs."""
+        return self.sites
+
+    @property
     def uses_threads(self) -> bool:
-        """It uses all of torch's threads."""
+        """Always: global states are set and put back, so that only one may train at a time."""
         return True
 
+    def fit(self, problem: Problem, rng: np.random.Generator) -> Dictionary:
+        """Return the sparse coder of a problem's activations; its labels are not read."""
+        return _train(self, problem, rng, self.steps, None)
+
     def held(self, part: str, directions: np.ndarray, least_cosine: float = 1.0) -> Trainer:
-        """Refuse: not built."""
-        raise CannotControl(f"sparsify cannot hold its {part} here; use ct.RandomDirections(), or ct.finders.SAE.")
+        """Return the trainer whose decoder or encoder stays at directions (m, d), or near, after each of its steps."""
+        from controls.finders._module import Hold
+
+        return _BackHeld(self, self.steps, Hold.of(part, directions, least_cosine, self.n_latents))
 
     def untrained(self) -> Trainer:
         """Return the trainer that takes no step."""
-        return _Untrained(self)
-
-    def fit(self, problem: Problem, rng: np.random.Generator) -> Dictionary:
-        """Return the dictionary of a problem's activations."""
-        return self._trained(problem, rng, self.steps)
-
-    def _trained(self, problem: Problem, rng: np.random.Generator, steps: int) -> Dictionary:
-        from sparsify import SparseCoder  # pyright: ignore[reportMissingImports]
-
-        rows = torch.tensor(side_by_side(problem, (), np.arange(problem.n)), dtype=torch.float32)
-        seed = int(rng.integers(2**31))
-        with undisturbed(seed):
-            coder = SparseCoder(rows.shape[1], copy.deepcopy(self.config))
-            coder.b_dec.data.copy_(rows.mean(dim=0))
-            optimizer = torch.optim.Adam(coder.parameters(), lr=self.lr)
-            for step in range(steps):
-                loss = coder(rows[torch.randint(len(rows), (self.batch_size,))]).fvu
-                if not torch.isfinite(loss):
-                    raise TrainerError(f"training diverged: the loss is not finite at step {step}; lower lr=.")
-                optimizer.zero_grad()
-                loss.backward()
-                if self.config.normalize_decoder:
-                    coder.remove_gradient_parallel_to_decoder_directions()
-                optimizer.step()
-                if self.config.normalize_decoder:
-                    coder.set_decoder_norm_to_unit_norm()
-        coder.requires_grad_(False)
-        return SparseCoderDictionary(coder, read_only(coder.W_dec.detach().float().numpy().copy()))
+        return _BackHeld(self, 0, None)
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Untrained(Trainer):
+class _BackHeld(Trainer):
+    """The same trainer, with rows held, or without training."""
+
     trainer: Sparsify
+    steps: int
+    hold: Any
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.trainer.reads
+
+    @property
+    def uses_threads(self) -> bool:
+        return True
 
     def fit(self, problem: Problem, rng: np.random.Generator) -> Dictionary:
-        return self.trainer._trained(problem, rng, 0)
+        return _train(self.trainer, problem, rng, self.steps, self.hold)
 
 
-def _library() -> None:
-    try:
-        import sparsify  # noqa: F401  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InputError("sparsify is not installed; pip install eai-sparsify (tested with 1.3.3).") from error
+def _train(trainer: Sparsify, problem: Problem, rng: np.random.Generator, steps: int, hold: Any) -> Dictionary:
+    from controls.finders._module import as_found, endless, width_of
+    from controls.finders._sparse_coder import Dense
+
+    width = width_of(problem, trainer.sites)
+    with undisturbed(int(rng.integers(2**31)), _PACKAGE):
+        made = member(imported("sparsify", _PACKAGE), "SparseCoder", _PACKAGE)
+        coder = made(width, copy.deepcopy(trainer.config), device=trainer.device)
+        _loop(coder, trainer, endless(problem, trainer.sites, trainer.batch_size, rng), steps, hold)
+        return as_found(Dense(coder), width, trainer.sites)
+
+
+def _loop(coder: Any, trainer: Sparsify, batches: Any, steps: int, hold: Any) -> None:
+    """Train by Adam; a latent's idle rows are counted for the loss that revives dead ones."""
+    import torch
+
+    first = next(batches).to(trainer.device)
+    coder.b_dec.data = first.mean(dim=0)
+    parts = (coder.W_dec.data, coder.encoder.weight.data)
+    if hold is not None:
+        hold.start(*parts)
+    optimizer = torch.optim.Adam(coder.parameters(), lr=trainer.lr)
+    idle = torch.zeros(coder.num_latents, dtype=torch.long, device=trainer.device)
+    for _ in range(steps):
+        rows = next(batches).to(trainer.device)
+        out = coder(rows, dead_mask=idle >= trainer.dead_after if trainer.auxk_alpha else None)
+        (out.fvu + trainer.auxk_alpha * out.auxk_loss + out.multi_topk_fvu / 8).backward()
+        idle += len(rows)
+        idle[out.latent_indices.flatten()] = 0
+        if coder.cfg.normalize_decoder:
+            coder.remove_gradient_parallel_to_decoder_directions()
+        optimizer.step()
+        optimizer.zero_grad()
+        if coder.cfg.normalize_decoder:
+            coder.set_decoder_norm_to_unit_norm()
+        if hold is not None:
+            hold.keep(*parts)

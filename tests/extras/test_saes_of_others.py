@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import controls as ct
-from controls.core.errors import CannotControl, InputError, InputTypeError
+from controls.core.errors import InputError, InputTypeError
 from controls.ground_truth import PlantedDictionary, SparseFeatures, random_directions
 
 D, M, K = 16, 32, 3
@@ -121,7 +121,5 @@ def test_what_cannot_be_done_is_said(planted):
         saelens().fit(wide, np.random.default_rng(0))
     with pytest.raises(InputTypeError, match="config must be a training SAE config"):
         ct.finders.SAELens({"k": 3})
-    with pytest.raises(CannotControl, match="cannot hold"):
-        dictionary_learning().held("decoder", np.eye(M, D))
     with pytest.raises(InputError, match="config must have 'trainer'"):
         ct.finders.DictionaryLearning({"dict_size": 3})
