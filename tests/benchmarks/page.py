@@ -14,6 +14,8 @@ import numpy as np
 import smollm2
 import torch
 from problems import TOL, UNCORRELATED
+from saes import Saes
+from saes import table as saes_table
 from smollm2 import table as smollm2_table
 from timing import cores
 from tokens import Shuffled
@@ -93,6 +95,7 @@ class Page:
     smollm2: list[smollm2.Drawn] = field(default_factory=list)
     trades: list[Trades] = field(default_factory=list)
     peaks: list[Peak] = field(default_factory=list)
+    saes: list[Saes] = field(default_factory=list)
 
     def text(self) -> str:
         """Return the page."""
@@ -145,6 +148,8 @@ class Page:
                 "model and the activations before and after the draw; an encoder, a sixth of it an embedding."
             )
             parts += ["## Memory of a draw", words, peaks_table(self.peaks)]
+        if self.saes:
+            parts += ["## SAEs", *map(saes_table, self.saes), "Beside sae-lens: `make bench-extras`."]
         return "\n\n".join(parts) + "\n"
 
 

@@ -17,6 +17,7 @@ from statistics import median
 
 from page import Growth, Memory, Page, Speed
 from problems import KINDS, UNCORRELATED, made_like, make_problem
+from saes import measured
 from smollm2 import measured as of_smollm2
 from timing import FOLDS, largest_gradient, line, ours, peer, product_rate, seconds, useful_work
 from tokens import shuffles
@@ -106,6 +107,8 @@ def the_rest(page: Page, repeats: int) -> Iterator[str]:
     yield "SmolLM2"
     page.peaks.extend(peaks())
     yield "memory of draws"
+    page.saes.append(measured())
+    yield "SAEs"
 
 
 def everything(page: Page, kinds: Sequence[str], given: argparse.Namespace) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import controls as ct
 from controls.testing.weight_problems import ugly_model
 
 HERE = Path(__file__).parents[1] / "benchmarks"
@@ -17,7 +18,7 @@ HERE = Path(__file__).parents[1] / "benchmarks"
 def run(monkeypatch):
     """The module that times, with small sizes; its parts find each other by plain names, as in a script."""
     monkeypatch.syspath_prepend(str(HERE))
-    for name in ("problems", "timing", "weights", "tokens", "trades", "smollm2", "page", "workers", "run"):
+    for name in ("problems", "timing", "weights", "tokens", "trades", "smollm2", "saes", "page", "workers", "run"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = importlib.import_module("run")
     monkeypatch.setattr(found, "N", 200)
@@ -80,3 +81,18 @@ def test_trades_are_timed(run):
 def test_sections_without_rows_are_left_out(run):
     sizes = {"n": 200, "d": 8, "classes": 3, "repeats": 1, "full": False}
     assert "##" not in importlib.import_module("page").Page(sizes, (1.0, 2.0)).text()
+
+
+def test_saes_are_timed_in_a_sentence(run, monkeypatch):
+    saes = importlib.import_module("saes")
+    monkeypatch.setattr(saes, "D", 8)
+    monkeypatch.setattr(saes, "M", 32)
+    monkeypatch.setattr(saes, "K", 2)
+    monkeypatch.setattr(saes, "BATCH", 64)
+    monkeypatch.setattr(saes, "SMALL", ct.finders.SAE(8, k=2, batch_size=16, steps=5))
+    monkeypatch.setattr(saes, "STEPS", 5)
+    monkeypatch.setattr(saes, "REPEATS", 1)
+    found = saes.measured()
+    assert found.rate > 0
+    assert found.together > 0
+    assert "side by side" in saes.table(found)
