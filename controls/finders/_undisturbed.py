@@ -17,6 +17,8 @@ import numpy as np
 
 from controls.core.errors import ControlsError, InputError, TrainerError
 
+_LONGEST = 200  # characters of what a library says of its failure
+
 
 @contextmanager
 def undisturbed(seed: int, library: str) -> Iterator[str]:
@@ -45,7 +47,9 @@ def undisturbed(seed: int, library: str) -> Iterator[str]:
         except ControlsError:
             raise
         except Exception as error:
-            raise TrainerError(f"{library} failed: {type(error).__name__}: {error}") from error
+            first = (str(error).strip().splitlines() or [""])[0]
+            words = first if len(first) <= _LONGEST else f"{first[:_LONGEST]}…"
+            raise TrainerError(f"{library} failed: {type(error).__name__}{': ' * bool(words)}{words}") from error
 
 
 def imported(module: str, package: str) -> ModuleType:

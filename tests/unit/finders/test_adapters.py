@@ -80,6 +80,19 @@ def test_functions_that_change_the_process_leave_it_as_it_was(problem, fails, tm
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [(AssertionError(), "AssertionError"), (ValueError("a" * 999 + "\nb"), "ValueError: " + "a" * 200 + "…")],
+)
+def test_failures_are_told_in_one_short_line(problem, raised, words):
+    def fails(activations, seed):
+        raise raised
+
+    with pytest.raises(TrainerError) as told:
+        ct.finders.Function(fails).fit(problem, np.random.default_rng(0))
+    assert str(told.value) == f"fails failed: {words}"
+
+
 def test_interrupts_pass_and_leave_the_process_as_it_was():
     def interrupted():
         disturb()
