@@ -51,6 +51,15 @@ class Trainer(ABC):
         """Return what was found in each problem: what ``fit`` finds there, up to rounding."""
         return [self.fit(problem, rng) for problem, rng in zip(problems, rngs, strict=True)]
 
+    def fit_beside(
+        self, trainers: Sequence[Trainer], problem: Problem, rngs: Sequence[np.random.Generator]
+    ) -> list[Any]:
+        """Return what each of several trainers of this kind, itself the first, finds in one problem, up to rounding.
+
+        They are what a control on training makes of one trainer, draw by draw.
+        """
+        return [trainer.fit(problem, rng) for trainer, rng in zip(trainers, rngs, strict=True)]
+
 
 @dataclass(frozen=True, eq=False)
 class Output:

@@ -196,6 +196,12 @@ class HeldSAE(Trainer):
         """Return the SAE, of which everything else is trained."""
         return train_many([self], [problem], [rng])[0]
 
+    def fit_beside(
+        self, trainers: Sequence[Trainer], problem: Problem, rngs: Sequence[np.random.Generator]
+    ) -> list[SparseAutoencoder]:
+        """Return the SAE of each of several, held at directions of its own, trained side by side."""
+        return train_many(trainers, [problem] * len(trainers), rngs)  # type: ignore[arg-type]
+
 
 @final
 @dataclass(frozen=True)

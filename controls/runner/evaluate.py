@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Lock
@@ -244,20 +244,46 @@ class Evaluator:
 
         return redraw.finding(k, training, self.trainer, fit=fit, observed=observed)
 
-    def fitted_beside(self, problems: Sequence[Problem]) -> list[Evaluator]:
-        """Return the evaluator of each problem drawn from this one's, every fold fitted for all of them together.
+    def of_draws(self, problems: Sequence[Problem]) -> list[Evaluator]:
+        """Return the evaluator of each problem drawn from this one's; fits of several are made together.
 
         Raises TrainerError where that fails, whichever problem it is that makes it fail.
         """
-        found: list[dict[int, Any]] = [{} for _ in problems]
+        own: list[Evaluator] = [self.drawn(problem) for problem in problems]
+        if len(own) == 1:
+            return own
+
+        def fits(train: np.ndarray, rngs: list[np.random.Generator], _fold: int) -> list[Any]:
+            return self.trainer.fit_many([problem.take(train) for problem in problems], rngs)
+
+        return self._fitted_together(own, fits)
+
+    def of_redraws(self, redraws: Sequence[Redraw]) -> list[Evaluator]:
+        """Return the evaluator of each draw of a control on findings; those of several hold training back.
+
+        Raises TrainerError where that fails, whichever draw it is that makes it fail.
+        """
+        own: list[Evaluator] = [replace(self, redraw=redraw) for redraw in redraws]
+        if len(own) == 1:
+            return own
+
+        def fits(train: np.ndarray, rngs: list[np.random.Generator], fold: int) -> list[Any]:
+            training = self.problem.take(train)
+            trainers = [redraw.held_back(fold, training, self.trainer) for redraw in redraws]
+            return trainers[0].fit_beside(trainers, training, rngs)
+
+        return self._fitted_together(own, fits)
+
+    def _fitted_together(self, own: Sequence[Evaluator], fits: Callable[..., list[Any]]) -> list[Evaluator]:
+        """Return evaluators with the findings of every fold, each fitted from the fold's own stream."""
+        found: list[dict[int, Any]] = [{} for _ in own]
         for k, (train, _) in enumerate(self.folds.default()):
-            parts = [problem.take(train) for problem in problems]
-            rngs = [stream(self.seed, "trainer", k) for _ in parts]
+            rngs = [stream(self.seed, "trainer", k) for _ in own]
             with _naming(k, len(train)):
-                findings = self.trainer.fit_many(parts, rngs)
+                findings = fits(train, rngs, k)
             for ready, finding in zip(found, findings, strict=True):
                 ready[k] = finding
-        return [replace(self.drawn(problem), ready=ready) for problem, ready in zip(problems, found, strict=True)]
+        return [replace(each, ready=ready) for each, ready in zip(own, found, strict=True)]
 
     def _fitted(self, trainer: Trainer, k: int, training: Problem) -> Any:
         """Fit the training rows; every column and draw gets the fold's own stream, so that nothing else differs."""

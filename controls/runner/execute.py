@@ -155,14 +155,12 @@ class _Running:
             wanted = few[draws.start : draws.stop]
 
             def evaluate(columns: np.ndarray) -> Evaluation:
-                return _side_by_side(evaluator, [changed[column] for column in columns], wanted[columns])
+                return _each(evaluator.of_draws([changed[column] for column in columns]), wanted[columns])
 
             part = attempted(evaluate, draws.start, wanted, observed)
             return replace(part, proofs=tuple(problem.proof for problem in changed if problem.proof))
 
-        ends = np.cumsum(planned.blocks).tolist()
-        blocks = (range(end - size, end) for end, size in zip(ends, planned.blocks, strict=True))
-        return self._worked(work, (block for block in blocks if todo(block.start)))
+        return self._worked(work, _blocks(planned, todo))
 
     def _finding_parts(
         self, planned: PlannedControl, observed: Evaluation, few: np.ndarray, todo: Callable[[int], bool]
@@ -171,15 +169,18 @@ class _Running:
         evaluator, control = self.evaluator, planned.control
         assert isinstance(control, (FindingControl, TrainingControl))
         held = isinstance(control, TrainingControl)
-        findings = None if held else self.findings  # those that are not in workers need not travel
+        own = replace(evaluator, findings=None if held else self.findings)  # not in workers: they need not travel
 
-        def work(draw: int) -> Part:
-            redraw, wanted = Redraw(control, evaluator.seed, draw), few[[draw]]
-            own = replace(evaluator, redraw=redraw, findings=findings)
-            return attempted(lambda _: own.evaluate(_column(own.problem), wanted=wanted), draw, wanted, observed)
+        def work(draws: range) -> Part:
+            redraws, wanted = [Redraw(control, evaluator.seed, draw) for draw in draws], few[draws.start : draws.stop]
 
-        todos = filter(todo, range(planned.draws))
-        return self._worked(work, todos) if held else in_order(work, todos, 1)
+            def evaluate(columns: np.ndarray) -> Evaluation:
+                return _each(own.of_redraws([redraws[column] for column in columns]), wanted[columns])
+
+            return attempted(evaluate, draws.start, wanted, observed)
+
+        blocks = _blocks(planned, todo)
+        return self._worked(work, blocks) if held else in_order(work, blocks, 1)
 
     def _label_parts(
         self, planned: PlannedControl, observed: Evaluation, few: np.ndarray, todo: Callable[[int], bool]
@@ -228,13 +229,18 @@ class _Running:
         return jackknife_deviations(refits.means(np.stack([found[group] for group in range(self.refits)])))
 
 
-def _side_by_side(evaluator: Evaluator, problems: list[Problem], wanted: np.ndarray) -> Evaluation:
-    """Evaluate draws of the problem, a column each; where there are several, their fits are made together."""
-    alone = len(problems) == 1
-    own = [evaluator.drawn(problems[0])] if alone else evaluator.fitted_beside(problems)
+def _blocks(planned: PlannedControl, todo: Callable[[int], bool]) -> Iterator[range]:
+    """Yield the blocks of draws that are to be done."""
+    ends = np.cumsum(planned.blocks).tolist()
+    blocks = (range(end - size, end) for end, size in zip(ends, planned.blocks, strict=True))
+    return (block for block in blocks if todo(block.start))
+
+
+def _each(evaluators: list[Evaluator], wanted: np.ndarray) -> Evaluation:
+    """Evaluate draws, a column each."""
     parts = [
         (np.array([column]), each.evaluate(_column(each.problem), wanted=wanted[[column]]))
-        for column, each in enumerate(own)
+        for column, each in enumerate(evaluators)
     ]
     return reassemble(parts, len(parts))
 

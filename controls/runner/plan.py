@@ -7,7 +7,7 @@ from dataclasses import dataclass, is_dataclass
 from functools import partial
 from typing import Any
 
-from controls.core.control import Control, describe
+from controls.core.control import Control, FindingControl, describe
 from controls.core.metric import ColumnMetric, Metric
 from controls.core.orbit import count_of
 from controls.core.problem import Problem
@@ -123,7 +123,7 @@ def _draws_together(control: Control, problem: Problem, trainer: Trainer, block:
     """Return how many draws of a control are evaluated together, in fits of which trainers make several at once."""
     if control.level == "labels":
         return block
-    if control.level == "finding" or problem.labels is not None:  # folds may go by labels
+    if isinstance(control, FindingControl) or problem.labels is not None:  # nothing to fit; folds may go by labels
         return 1
     return max(1, min(trainer.together, _IN_DRAWS // (problem.n * problem.d)))
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from controls.core.control import Control, FindingControl, TrainingControl
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
@@ -28,10 +30,17 @@ class Redraw:
         ``fit(trainer)`` fits the fold's training rows from the fold's own stream, so that what is held
         back differs in nothing else; ``observed()`` is what was found without the control.
         """
-        rng = fold_stream(self.seed, self.control, self.draw, fold)
         if isinstance(self.control, TrainingControl):
-            return fit(self.control.held_back(trainer, training, rng))
-        return self.control.draw_finding(observed(), training, rng)
+            return fit(self.held_back(fold, training, trainer))
+        return self.control.draw_finding(observed(), training, self._stream(fold))
+
+    def held_back(self, fold: int, training: Problem, trainer: Trainer) -> Trainer:
+        """Return the trainer that a control on training fits in the place of a fold's own."""
+        assert isinstance(self.control, TrainingControl)
+        return self.control.held_back(trainer, training, self._stream(fold))
+
+    def _stream(self, fold: int) -> np.random.Generator:
+        return fold_stream(self.seed, self.control, self.draw, fold)
 
 
 def acts_on_findings(control: Control) -> bool:

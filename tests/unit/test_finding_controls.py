@@ -247,6 +247,58 @@ def test_draws_are_fitted_together_as_they_are_one_by_one(problem, n_jobs):
         assert log == [3, 3, 3, 3]  # two folds of each of two blocks; the last draw is alone
 
 
+BESIDE: list[int] = []  # how many were fitted at once; not held by a control, whose streams go by what it holds
+FAILS: list[float] = []
+
+
+@final
+@dataclass(frozen=True)
+class Held(ct.Trainer):
+    """An ``Axis`` that is held, of which several are fitted at once."""
+
+    held: tuple[float, ...]
+
+    def fit(self, problem: ct.Problem, rng: np.random.Generator) -> np.ndarray:
+        if self.held[0] in FAILS:
+            raise ValueError("bad")
+        return Axis(self.held).fit(problem, rng)
+
+    def fit_beside(self, trainers: Any, problem: Any, rngs: Any) -> list[Any]:
+        BESIDE.append(len(trainers))
+        return super().fit_beside(trainers, problem, rngs)
+
+
+@final
+@described
+@dataclass(frozen=True)
+class HeldAnywhere(TrainingControl):
+    def held_back(self, trainer: ct.Trainer, problem: ct.Problem, rng: np.random.Generator) -> ct.Trainer:
+        return Held(tuple(rng.normal(size=problem.d)))
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_draws_that_hold_training_back_are_fitted_together_as_they_are_one_by_one(problem, n_jobs):
+    BESIDE.clear()
+    settings = {"controls": [HeldAnywhere()], "scoring": spread, "cv": 2, "draws": 7}
+    alone = ct.measure(Axis(), problem, **settings)
+    assert BESIDE == []
+    beside = ct.measure(Several([]), problem, n_jobs=n_jobs, **settings)
+    assert np.array_equal(alone.comparisons[0].control_scores, beside.comparisons[0].control_scores)
+    if n_jobs is None:
+        assert BESIDE == [3, 3, 3, 3]  # two folds of each of two blocks; the last draw is alone
+
+
+def test_a_draw_that_is_held_back_and_fails_beside_others_fails_alone(problem, monkeypatch):
+    settings = {"controls": [HeldAnywhere()], "scoring": spread, "cv": 2, "draws": 7}
+    alone = ct.measure(Axis(), problem, **settings)
+    monkeypatch.setitem(globals(), "FAILS", [fold_stream(0, HeldAnywhere(), 4, 1).normal(size=problem.d)[0]])
+    comparison = ct.measure(Several([]), problem, **settings).comparisons[0]
+    assert [draw for draw, _ in comparison.failures] == [4]
+    others = np.arange(7) != 4
+    assert np.array_equal(comparison.control_scores[others], alone.comparisons[0].control_scores[others])
+    assert np.isnan(comparison.control_scores[4])
+
+
 def test_a_draw_that_fails_beside_others_fails_alone(problem):
     settings = {"controls": [ct.GaussianActivations()], "scoring": spread, "cv": 2, "draws": 7}
     seen: list[float] = []

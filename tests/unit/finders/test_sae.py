@@ -132,6 +132,17 @@ def test_what_is_held_does_not_move(X, part):
     )
 
 
+@pytest.mark.parametrize("part", ["decoder", "encoder"])
+def test_held_ones_are_trained_beside_each_other_as_they_are_alone(X, part):
+    draws = [np.random.default_rng(seed).normal(size=(8, 5)) for seed in range(3)]
+    held, problem = [sae().held(part, directions) for directions in draws], ct.Problem(X)
+    together = held[0].fit_beside(held, problem, [np.random.default_rng(0) for _ in held])
+    for trainer, found in zip(held, together, strict=True):
+        alone = trainer.fit(problem, np.random.default_rng(0))
+        np.testing.assert_allclose(found.decoder, alone.decoder, atol=1e-4)
+        np.testing.assert_allclose(found.encoder, alone.encoder, atol=1e-4)
+
+
 def test_directions_of_another_shape_are_refused(X):
     with pytest.raises(InputError, match="one row other than zero for each of 8"):
         sae().held("decoder", np.eye(5))
