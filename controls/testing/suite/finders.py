@@ -148,7 +148,7 @@ def recovery(effort: Effort) -> list[Check]:
     """
     m, d, k = 768, 24, 5
     seeds = effort.pick(1, 5)
-    sae = SAE(m, k=k, steps=effort.pick(1500, 8000), batch_size=512, lr=1e-3)
+    sae = SAE(m, k=k, steps=effort.pick(800, 3000), batch_size=512, lr=1e-2)
     kinds = [("TopK", sae, seeds), ("BatchTopK", replace(sae, activation="batchtopk"), seeds)]
     if not effort.short:
         weighed = replace(sae, k=0, sparsity=1.0, activation="jumprelu")
