@@ -4,7 +4,6 @@ import copy
 import importlib
 import os
 import random
-import warnings
 
 import numpy as np
 import pytest
@@ -13,15 +12,10 @@ import torch
 import controls as ct
 from controls.core.errors import CannotControl, InputError, TrainerError
 from controls.ground_truth import PlantedDictionary, SparseFeatures, random_directions
+from tests.extras.libraries import needs
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the libraries and what they import warn of many things
 STEPS = {"steps": 300, "batch_size": 256}
-
-
-def needs(name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip(name, reason=f"{name} is not installed; make test-extras installs it")
 
 
 def saelens(kind="TopK", settings=(), **config):

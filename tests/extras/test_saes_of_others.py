@@ -11,6 +11,7 @@ import torch
 import controls as ct
 from controls.core.errors import InputError, InputTypeError
 from controls.ground_truth import PlantedDictionary, SparseFeatures, random_directions
+from tests.extras.libraries import needs
 
 D, M, K = 16, 32, 3
 
@@ -24,13 +25,13 @@ def planted():
 
 
 def saelens(architecture: str = "TopK"):
-    library = pytest.importorskip("sae_lens", reason="sae-lens is not installed")
+    library = needs("sae_lens")
     config = getattr(library, f"{architecture}TrainingSAEConfig")(d_in=D, d_sae=M, k=K)
     return ct.finders.SAELens(config, steps=800, batch_size=256, lr=3e-3)
 
 
 def dictionary_learning(architecture: str = "TopK"):
-    pytest.importorskip("dictionary_learning", reason="dictionary-learning is not installed")
+    needs("dictionary_learning")
     from dictionary_learning.trainers.top_k import TopKTrainer
 
     config = {"trainer": TopKTrainer, "dict_size": M, "k": K, "layer": 0, "lm_name": "", "lr": 3e-3, "warmup_steps": 50}
@@ -38,7 +39,7 @@ def dictionary_learning(architecture: str = "TopK"):
 
 
 def sparsify():
-    library = pytest.importorskip("sparsify", reason="eai-sparsify is not installed")
+    library = needs("sparsify")
     return ct.finders.Sparsify(library.SparseCoderConfig(num_latents=M, k=K), steps=800, batch_size=256, lr=3e-3)
 
 
