@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -144,7 +145,16 @@ def batch_top_k(before: Tensor, k: Sequence[int]) -> tuple[SparseCodes, Tensor]:
     """Return the k · B largest latents of each SAE's whole batch, where positive, and the smallest of them (S,)."""
     S, B, m = before.shape
     whole = zip(before.reshape(S, B * m), k, strict=True)
-    least = torch.stack([part.topk(each * B, sorted=False).values.min() for part, each in whole]).clamp_min(0)
-    kept = (before >= least[:, None, None]) & (before > 0)
-    stack, row, latent = kept.nonzero(as_tuple=True)
-    return SparseCodes((S, B, m), stack * m + latent, stack * B + row, before[kept]), least
+    least = torch.stack([_smallest_of_largest(part, each * B) for part, each in whole]).clamp_min(0)
+    positive = least.clamp_min(torch.finfo(least.dtype).tiny)
+    place = (before >= positive[:, None, None]).view(-1).nonzero()[:, 0]
+    row = place // m
+    return SparseCodes((S, B, m), row // B * m + place % m, row, before.view(-1)[place]), least
+
+
+def _smallest_of_largest(values: Tensor, count: int) -> Tensor:
+    """Return the smallest of the ``count`` largest of many values, shape ()."""
+    if values.device.type == "cpu":  # an order of magnitude faster there than torch's
+        place = len(values) - count
+        return values.new_tensor(np.partition(values.numpy(), place)[place])
+    return values.topk(count, sorted=False).values.min()
