@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import controls as ct
+from case_studies import smollm2
 from case_studies.part_of_speech import plan as planned
 from case_studies.part_of_speech import readers
 from case_studies.part_of_speech.plan import LABEL_CONTROLS, LADDER, RUNGS, UNTRAINED, Plan
@@ -34,7 +35,7 @@ def parts_of(plan: Plan, sentences: Sequence[Sentence], folder: Path) -> dict[st
     for name in UNTRAINED:
         parts[f"difference/{name}"] = functools.partial(_difference, plan, sentences, name)
     parts["difference/MLP"] = functools.partial(_difference, plan, sentences, "all but the embeddings", mlp=True)
-    if plan.smol_sentences and readers.has_smollm2():
+    if plan.smol_sentences and smollm2.is_installed():
         parts["smollm2"] = lambda: _smollm2(plan, sentences, folder)
     return parts
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import controls as ct
+from case_studies import smollm2
 from case_studies.part_of_speech import figure, report
 from case_studies.part_of_speech.orderings import orderings
 from case_studies.part_of_speech.parts import parts_of, run_parts
 from case_studies.part_of_speech.plan import FULL, HERE, SHORT, Plan
-from case_studies.part_of_speech.readers import SMOL, has_smollm2
 from case_studies.part_of_speech.text import Sentence, choose, read_code, read_text
 from case_studies.tiny_lm.checkpoints import write, write_json
 from controls.core.key import content_key
@@ -74,7 +74,11 @@ def summarise(plan: Plan, name: str, sentences: Sequence[Sentence], done: dict[s
 def _smollm2(plan: Plan) -> str:
     if not plan.smol_sentences:
         return "SmolLM2 is read in the full form alone."
-    return "SmolLM2 was read." if has_smollm2() else f"SmolLM2 was not read: it wants the packages {', '.join(SMOL)}."
+    return (
+        "SmolLM2 was read."
+        if smollm2.is_installed()
+        else f"SmolLM2 was not read: it wants the packages {', '.join(smollm2.PACKAGES)}."
+    )
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
