@@ -19,7 +19,9 @@ def problem_of(model: Any, tokens: np.ndarray, plan: Plan) -> ct.Problem:
     return ct.from_model(model, tokens, layers=list(plan.layers), pooling="token")
 
 
-def cell(problem: ct.Problem, model: str, text: str, seed: int, plan: Plan, decoders: dict[str, Any]) -> list[dict]:
+def cell(
+    problem: ct.Problem, model: str, text: str, seed: int, sae: ct.finders.SAE, decoders: dict[str, Any]
+) -> list[dict[str, Any]]:
     """Return the scores of one cell, a record for each layer.
 
     Parameters
@@ -29,7 +31,9 @@ def cell(problem: ct.Problem, model: str, text: str, seed: int, plan: Plan, deco
     model, text : str
         Names of ``MODELS`` and ``TEXTS``: what is drawn anew, once for this cell.
     seed : int
-        Which trained model it is, and the seed of all that is drawn.
+        Which trained model, or draw, it is, and the seed of all that is drawn.
+    sae : SAE
+        What is trained, twice.
     decoders : dict of str to array
         The decoders that the trained model's SAEs found on the real text, by layer: written in their own cell.
     """
@@ -37,13 +41,13 @@ def cell(problem: ct.Problem, model: str, text: str, seed: int, plan: Plan, deco
     for kind, control in (("text", TEXTS[text]), ("model", MODELS[model])):
         if control is not None:
             drawn = control.draw(drawn, stream(seed, "sae_on_random_models", kind, model, text))
-    held_out = drawn.codes("sequence") % _HELD_OUT == 0
+    held_out = drawn.codes(drawn.unit or "sequence") % _HELD_OUT == 0
     records = []
-    for layer in plan.layers:
+    for layer in problem.sites:
         at = drawn.at(layer)
         train, test = at.take(np.flatnonzero(~held_out)), at.take(np.flatnonzero(held_out))
         rngs = [stream(seed, "sae_on_random_models", "sae", model, text, layer, each) for each in range(SAES)]
-        found = ct.finders.train_many([plan.sae] * SAES, [train] * SAES, rngs)
+        found = ct.finders.train_many([sae] * SAES, [train] * SAES, rngs)
         if (model, text) == (TRAINED, REAL):
             decoders[layer] = found[0].decoder
         records.append(

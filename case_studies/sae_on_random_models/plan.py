@@ -24,6 +24,7 @@ TEXTS: dict[str, Control | None] = {
     "shuffled": ct.ShuffleTokens(),
     "unigram": ct.RandomTokens(),
 }
+CORNERS = [(model, text) for model in (TRAINED, "re-initialised") for text in (REAL, "shuffled")]
 SCORES = {
     "explained": "explained variance",
     "entropy": "token entropy, nats",
@@ -36,7 +37,7 @@ SCORES = {
 @final
 @dataclass(frozen=True)
 class Plan:
-    """One form of the table on the tiny model, and of the four cells on MiniLM."""
+    """One form of the table on the tiny model, and of what is seen of MiniLM and SmolLM2."""
 
     seeds: int  # trained models
     windows: int  # of text
@@ -46,10 +47,11 @@ class Plan:
     k: int
     steps: int
     batch: int
-    minilm_files: int  # of source, 0 leaves MiniLM out
-    minilm_draws: int
-    minilm_latents: int
-    minilm_steps: int
+    files: int  # of source that larger models read, 0 leaves them out
+    draws: int  # of each control at MiniLM's four corner cells
+    few: int  # draws of each of its other cells, and of SmolLM2's
+    larger_latents: int
+    larger_steps: int
 
     @property
     def sae(self) -> ct.finders.SAE:
@@ -57,9 +59,9 @@ class Plan:
         return ct.finders.SAE(self.latents, k=self.k, steps=self.steps, batch_size=self.batch, lr=2e-3)
 
     @property
-    def minilm_sae(self) -> ct.finders.SAE:
-        """The SAE of MiniLM."""
-        return ct.finders.SAE(self.minilm_latents, k=24, steps=self.minilm_steps, batch_size=self.batch, lr=2e-3)
+    def larger_sae(self) -> ct.finders.SAE:
+        """The SAE of MiniLM and SmolLM2."""
+        return ct.finders.SAE(self.larger_latents, k=24, steps=self.larger_steps, batch_size=self.batch, lr=2e-3)
 
 
 FULL = Plan(
@@ -71,10 +73,11 @@ FULL = Plan(
     k=16,
     steps=400,
     batch=512,
-    minilm_files=60,
-    minilm_draws=19,
-    minilm_latents=768,
-    minilm_steps=250,
+    files=60,
+    draws=19,
+    few=2,
+    larger_latents=768,
+    larger_steps=250,
 )
 SHORT = Plan(
     seeds=3,
@@ -85,8 +88,9 @@ SHORT = Plan(
     k=4,
     steps=80,
     batch=256,
-    minilm_files=0,
-    minilm_draws=0,
-    minilm_latents=64,
-    minilm_steps=50,
+    files=0,
+    draws=0,
+    few=0,
+    larger_latents=64,
+    larger_steps=50,
 )

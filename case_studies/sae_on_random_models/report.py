@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ def slopes(cells: Cells, plan: Plan) -> list[dict[str, Any]]:
 
 def report(results: dict[str, Any]) -> str:
     """Return the results as Markdown."""
-    parts = [_facts(results), _slopes(results), *(_score(results, score) for score in SCORES), _minilm(results)]
+    parts = [_facts(results), _slopes(results), *(_score(results, score) for score in SCORES), *_larger(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -87,7 +87,7 @@ def _facts(results: dict[str, Any]) -> str:
         f"The {results['form']} form: {results['seeds']} trained seeds of the tiny model, each with fresh redraws of "
         f"its own; {results['rows']:,} tokens of files that it was not trained on, three quarters to train SAEs, a "
         f"quarter to score them; {results['latents']} latents, {results['k']} at a token, {results['steps']} steps. "
-        f"{results['seconds']['tiny model'] / 60:.0f} minutes for the tiny model on one thread. Means over seeds; in "
+        f"{results['seconds'] / 60:.0f} minutes for the tiny model on one thread. Means over seeds; in "
         "brackets the 95% interval of trained on real text minus that cell, over models; a star where the exact "
         "two-sample test has p ≤ .05 in its direction (uncorrected: one table is one family to correct over)."
     )
@@ -121,7 +121,7 @@ def _cell(results: dict[str, Any], score: str, layer: str, model: str, text: str
     found = values(results["cells"], score, layer=layer, model=model, text=text)
     mean = f"{found.mean():.2f}"
     if (model, text) == (TRAINED, REAL):
-        return f"**{mean}**"
+        return f"**{mean}**".replace("-", "−")
     compared = next(
         each
         for each in results["comparisons"]
@@ -131,14 +131,16 @@ def _cell(results: dict[str, Any], score: str, layer: str, model: str, text: str
     return f"{mean} [{compared['low']:+.2f}, {compared['high']:+.2f}]{star}".replace("-", "−")
 
 
-def _minilm(results: dict[str, Any]) -> str:
-    if not results["minilm"]:
-        return ""
+def _larger(results: dict[str, Any]) -> Iterator[str]:
+    for name, part in results["larger"].items():
+        yield _corners(part) if name == "minilm-corners" else _few(name.split("-")[0], part)
+
+
+def _corners(part: dict[str, Any]) -> str:
     rows = []
-    for score, found in results["minilm"].items():
+    for score, found in part["found"].items():
         for control, beside in found["controls"].items():
             difference = f"{beside['difference']:+.3f} [{beside['low']:+.3f}, {beside['high']:+.3f}]".replace("-", "−")
-            rank = f"{beside['above']} of {beside['draws'] + 1}"
             rows.append(
                 [
                     SCORES[score],
@@ -146,16 +148,37 @@ def _minilm(results: dict[str, Any]) -> str:
                     f"{found['score']:.3f}",
                     f"{beside['mean']:.3f}",
                     difference,
-                    rank,
+                    f"{beside['above']} of {beside['draws'] + 1}",
                     beside["verdict"],
                 ]
             )
-    first = next(iter(results["minilm"].values()))
+    first = next(iter(part["found"].values()))
     head = ["score", "drawn anew", "trained, real", "mean of draws", "difference [95%]", "rank", "verdict"]
     return (
-        f"### MiniLM\n\n{first['rows']:,} tokens of {first['documents']} files, after `encoder.layer.3`; intervals "
-        f"over files that were held out, and draws.\n\n{_table(head, rows)}"
+        f"### MiniLM, four corner cells\n\n{first['rows']:,} tokens of {first['documents']} files, after "
+        f"`encoder.layer.3`; intervals over files that were held out, and draws; {part['seconds'] / 60:.0f} minutes. "
+        f"WORSE THAN CONTROL says that the score is lower, which of entropy is no judgement.\n\n{_table(head, rows)}"
     )
+
+
+def _few(name: str, part: dict[str, Any]) -> str:
+    layer, title = part["cells"][0]["layer"], {"minilm": "MiniLM", "smollm2": "SmolLM2"}[name]
+    tables = []
+    for score in ("explained", "entropy", "stability", "like_trained"):
+        models = dict.fromkeys(cell["model"] for cell in part["cells"])
+        texts = dict.fromkeys(cell["text"] for cell in part["cells"])
+        rows = [[model, *(_seen(part["cells"], score, model, text) for text in texts)] for model in models]
+        what = SCORES[score][0].upper() + SCORES[score][1:]
+        tables.append(f"{what}:\n\n{_table(['model', *(f'{text} text' for text in texts)], rows)}")
+    return (
+        f"### {title}, {part['draws']} draws of each cell\n\nDescriptive: too few draws for a test or an interval. "
+        f"{part['rows']:,} tokens of {part['documents']} files, after `{layer}`; both draws of a cell; of trained on "
+        f"real text two trainings of the SAE; {part['seconds'] / 60:.0f} minutes.\n\n" + "\n\n".join(tables)
+    )
+
+
+def _seen(cells: Cells, score: str, model: str, text: str) -> str:
+    return ", ".join(f"{value:.2f}" for value in values(cells, score, model=model, text=text)).replace("-", "−")
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
