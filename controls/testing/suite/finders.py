@@ -27,6 +27,7 @@ from controls.ground_truth import (
 )
 from controls.metrics.dictionary import explained_variance
 from controls.metrics.recovery import MMCS, largest_cosines
+from controls.testing.suite._latents import best_latent
 from controls.testing.suite.case import Bound, Case, Check, Coverage, Effort, Rejections, Shown, Verdict
 
 ALPHA, DRAWS = 0.05, 19
@@ -229,5 +230,12 @@ CASES = (
         "share?",
         "19 times in 20.",
         coverage,
+    ),
+    Case(
+        "best of many latents",
+        "Twelve sparse latents and two classes that none of them knows; then one that fires more often on one class. "
+        "The best area under the ROC curve is ranked among those of latents that fire as often, on other rows.",
+        "Best areas look high by chance, and p is at most .05 as often as it says; the one that knows is found.",
+        best_latent,
     ),
 )
