@@ -102,7 +102,7 @@ class _Data:
     def problem(self, claim: Claim) -> Problem:
         """Return the problem of a claim."""
         holder = claim.origin["labels"]
-        reference = holder.get("labels", str)
+        reference = holder.get("labels", str, "")
         if reference not in self.problems:
             self.problems[reference] = self._problem(holder, reference)
         problem = self.problems[reference]
@@ -113,15 +113,16 @@ class _Data:
         sites = data.table("activations") if self.spec.sites else None
         read = {site: self._read(sites, site) for site in self.spec.sites} if sites else {}
         activations = read or self._read(data, "activations")
-        labels = self._read(holder, "labels", is_label=True)
+        labels = self._read(holder, "labels", is_label=True) if reference else None
         columns = {name: self._read(groups, name) for name in groups.values}
         named = {f"site {site!r}": array for site, array in read.items()} or {"activations": activations}
-        named[f"labels {reference!r}"] = labels
+        if reference:
+            named[f"labels {reference!r}"] = labels
         named |= {f"group {name!r}": column for name, column in columns.items()}
         self._refuse_other_rows(named)
         unit = data.get("unit", str)
         first = next(iter(self.problems.values()), None)
-        if first is not None:  # activations and groups are checked already
+        if first is not None and reference:  # activations and groups are checked already
             checked = _located(lambda: as_labels(labels, first.n), lambda error: holder.located(error, "labels"))
             return first.with_labels(checked)
         return _located(

@@ -24,10 +24,10 @@ def built_in_controls() -> dict[str, type[Control]]:
 
 
 def built_in_trainers() -> dict[str, type[Trainer]]:
-    """Return the public probes that need nothing but plain parameters, by name."""
-    from controls import probes
+    """Return the public probes and finders that need nothing but plain parameters, by name."""
+    from controls import finders, probes
 
-    public = ((name, getattr(probes, name)) for name in probes.__all__)
+    public = ((name, getattr(home, name)) for home in (probes, finders) for name in home.__all__)
     return {name: thing for name, thing in public if _is_concrete(thing, Trainer) and _plain(thing)}
 
 

@@ -162,12 +162,11 @@ def _claims(root: Table, sites: tuple[str, ...]) -> list[Claim]:
 
 
 def _claim(root: Table, own: Table, name: str, site: str | None) -> Claim:
+    from controls import probes
+
     origin = {key: table for table in (root, own) for key in (*SETTINGS, "trainer", "controls") if key in table.values}
     holder = own if own is not root and "labels" in own.values else root.table("data")
     claim = Claim(name, own, {**origin, "labels": holder}, site)
-    if "labels" not in holder.values:
-        raise holder.refuse(None, f'labels are missing for {name!r}; write labels = "file:column" in [data].')
-    holder.get("labels", str)
     for part, written in _EXAMPLES.items():
         if part not in origin:
             raise own.refuse(None, f"{part} is missing for {name!r}; write {written}.")
@@ -176,6 +175,8 @@ def _claim(root: Table, own: Table, name: str, site: str | None) -> Claim:
         raise origin["controls"].refuse("controls", "controls must hold at least one control, got none.")
     for part in (claim.trainer, *claim.controls):
         part.need("use", str, 'write use = "..."')
+    if holder.get("labels", str) is None and claim.trainer.values["use"] in probes.__all__:  # finders take none
+        raise holder.refuse(None, f'labels are missing for {name!r}; write labels = "file:column" in [data].')
     return claim
 
 

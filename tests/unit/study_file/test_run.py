@@ -50,6 +50,66 @@ def test_a_run_is_what_measure_finds(folder, data):
     assert ct.load(folder / "study.run").score == direct.score
 
 
+SAE = """
+title = "More than covariance?"
+scoring = "controls.metrics:explained_variance"
+cv = 2
+draws = 19
+
+[data]
+activations = "acts.npy"
+unit = "document"
+groups = { document = "names.csv:file" }
+
+[trainer]
+use = "SAE"
+n_latents = 8
+k = 2
+steps = 20
+batch_size = 32
+
+[[controls]]
+use = "RandomDictionary"
+"""
+
+
+def test_a_finder_needs_no_labels(folder, data):
+    (folder / "sae.toml").write_text(SAE)
+    (claim,) = study_run.run(folder / "sae.toml").claims
+    direct = ct.measure(
+        ct.finders.SAE(8, k=2, steps=20, batch_size=32),
+        ct.Problem(data.X, groups={"document": [f"{file:03d}" for file in data.file]}, unit="document"),
+        controls=[ct.RandomDictionary()],
+        scoring=ct.metrics.explained_variance,
+        cv=2,
+        draws=19,
+    )
+    assert claim.result.score == direct.score
+    assert claim.result.comparisons[0].control_scores.tolist() == direct.comparisons[0].control_scores.tolist()
+
+
+@pytest.mark.parametrize("scoring", ['scoring = "accuracy"', ""])
+def test_a_score_that_needs_labels_says_so(folder, scoring):
+    (folder / "sae.toml").write_text(SAE.replace('scoring = "controls.metrics:explained_variance"', scoring))
+    with pytest.raises(ct.InputError, match="sae.toml, line .*labels must be given for this scoring"):
+        study_run.run(folder / "sae.toml")
+
+
+def test_one_claim_may_have_labels_and_another_none(folder, data):
+    claims = """
+[claims.sae]
+[claims.probe]
+labels = "names.csv:role"
+scoring = "roc_auc"
+trainer = { use = "RidgeProbe", alpha = 2.0 }
+controls = [{ use = "ShuffleLabels", within = "document" }]
+"""
+    (folder / "sae.toml").write_text(SAE + claims)
+    sae, probe = study_run.run(folder / "sae.toml").claims
+    assert sae.result.score < 1
+    assert probe.result.score == measured_directly(data, data.role, data.X, cv=2).score
+
+
 def test_tables_are_shown_also_where_nothing_more_can_be_written(folder, start, monkeypatch):
     replace = os.replace
 
