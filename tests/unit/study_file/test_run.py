@@ -91,7 +91,7 @@ def test_a_finder_needs_no_labels(folder, data):
 @pytest.mark.parametrize("scoring", ['scoring = "accuracy"', ""])
 def test_a_score_that_needs_labels_says_so(folder, scoring):
     (folder / "sae.toml").write_text(SAE.replace('scoring = "controls.metrics:explained_variance"', scoring))
-    with pytest.raises(ct.InputError, match="sae.toml, line .*labels must be given for this scoring"):
+    with pytest.raises(ct.InputError, match=r"sae\.toml, line .*labels must be given for this scoring"):
         study_run.run(folder / "sae.toml")
 
 
