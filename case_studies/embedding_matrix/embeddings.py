@@ -60,7 +60,7 @@ def of_tiny_model(seed: int, stage: str, corpus: Corpus, tokens: int, checkpoint
 
 
 def of_smollm2(tokens: int) -> Embedding:
-    """Return SmolLM2's embedding, rounded to 8 bits a weight, with counts of the prose of Python's own reference manual."""
+    """Return SmolLM2's embedding, of 8 bits a weight, with counts of the prose of Python's reference manual."""
     from pydoc_data.topics import topics
 
     from gguf import GGUFReader, dequantize  # type: ignore[reportMissingImports]
