@@ -56,8 +56,8 @@ $(EXTRAS)/.setup-done: pyproject.toml constraints.txt constraints-extras.txt
 test-extras: $(EXTRAS)/.setup-done  ## Run the tests of adapters with the real libraries, in an environment of their own.
 	OMP_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest tests/extras -W ignore -p no:cacheprovider
 
-bench-extras: $(EXTRAS)/.setup-done  ## Time SAEs beside sae-lens; two minutes on an idle machine.
-	$(EXTRAS)/bin/python -W ignore tests/benchmarks/saes.py
+bench-extras: $(EXTRAS)/.setup-done  ## Time SAEs beside sae-lens and write that section of docs/benchmarks.md; two minutes, idle.
+	$(EXTRAS)/bin/python -W ignore tests/benchmarks/saes.py --docs docs/benchmarks.md
 
 clean:  ## Remove what runs leave behind; .venv stays.
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache controls-demo

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -114,13 +117,40 @@ def table(saes: Saes) -> str:
     )
 
 
-if __name__ == "__main__":
-    print(f"{torch.get_num_threads()} threads\n{table(measured())}")
+def beside(rates: dict[str, tuple[float, float]]) -> str:
+    """Return what was measured beside sae-lens as Markdown."""
+    shown = "; ".join(
+        f"{name} {rate:,.0f} rows a second, explained variance {explained:.3f} on rows not seen"
+        for name, (rate, explained) in rates.items()
+    )
+    times = rates["ours"][0] / rates["sae-lens"][0]
+    return f"The same SAE, rows, steps and lr beside sae-lens, by turns: {shown}; {times:.1f} times as fast (asked: 3)."
+
+
+def into_page(page: str, section: str) -> str:
+    """Return a page with this section in the place of that of its heading, or at its end."""
+    heading = section.partition("\n")[0]
+    before, found, rest = f"\n{page}".partition(f"\n{heading}\n")
+    after = rest.partition("\n## ")[2] if found else ""
+    return f"{before.strip()}\n\n{section.strip()}\n" + (f"\n## {after.strip()}\n" if after else "")
+
+
+def main() -> None:
+    """Measure, beside sae-lens where it is installed; print the section, and put it into a page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--docs", type=Path, help="the page whose section is written anew")
+    given = parser.parse_args()
+    when = f"{torch.get_num_threads()} torch threads, load {os.getloadavg()[1]:.1f} (5 minutes) before."
+    parts = ["## SAEs", when, table(measured())]
     try:
-        rates = beside_saelens()
+        parts.append(beside(beside_saelens()))
     except (ImportError, ct.InputError) as error:
-        print(f"sae-lens: {error}")
-    else:
-        for name, (rate, explained) in rates.items():
-            print(f"{name}: {rate:,.0f} rows a second, explained variance {explained:.3f} on rows not seen")
-        print(f"ours is {rates['ours'][0] / rates['sae-lens'][0]:.1f} times as fast (asked: 3)")
+        parts.append(f"Beside sae-lens: `make bench-extras` ({error}).")
+    section = "\n\n".join(parts)
+    print(section)
+    if given.docs:
+        given.docs.write_text(into_page(given.docs.read_text(encoding="utf-8"), section), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
