@@ -96,3 +96,12 @@ def test_saes_are_timed_in_a_sentence(run, monkeypatch):
     assert found.rate > 0
     assert found.together > 0
     assert "side by side" in saes.table(found)
+
+
+@pytest.mark.parametrize(("page", "wanted"), [
+    ("# T\n\n## A\n\na\n\n## SAEs\n\nold\n\n## B\n\nb\n", "# T\n\n## A\n\na\n\n## SAEs\n\nnew\n\n## B\n\nb\n"),
+    ("# T\n\n## SAEs\n\nold\n", "# T\n\n## SAEs\n\nnew\n"),
+    ("# T\n\n## A\n\na\n", "# T\n\n## A\n\na\n\n## SAEs\n\nnew\n"),
+])  # fmt: skip
+def test_a_section_is_written_in_its_place(run, page, wanted):
+    assert importlib.import_module("saes").into_page(page, "## SAEs\n\nnew") == wanted
