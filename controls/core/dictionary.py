@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -149,9 +150,10 @@ def as_dictionary(found: Any) -> Dictionary:
     Parameters
     ----------
     found : Dictionary, array of shape (m, d), or object with ``encode`` and ``decode``
-        An array is a decoder, whose latents are its inner products with activations, where positive. An
-        object may take and return numpy arrays or torch tensors; its decoder is looked for
-        as ``decoder`` (an array, or a linear layer), ``W_dec`` (m, d) or ``decoder_``/``components_``.
+        An array is a decoder, whose latents are its inner products with activations, where positive; so is an object
+        that has a decoder and computes nothing. An object may take and return numpy arrays or torch tensors; its
+        decoder is looked for as ``decoder`` (an array, or a linear layer), ``W_dec`` (m, d) or
+        ``decoder_``/``components_``. Decompositions of scikit-learn ``transform`` and ``inverse_transform``.
 
     Raises
     ------
@@ -170,9 +172,16 @@ def as_dictionary(found: Any) -> Dictionary:
         return found
     if isinstance(found, np.ndarray) or (hasattr(found, "detach") and hasattr(found, "cpu")):
         return _Directions(_checked_decoder(found))
-    if callable(getattr(found, "encode", None)) and callable(getattr(found, "decode", None)):
-        return _Duck(found, _decoder_of(found))
+    if _has(found, "encode", "decode"):
+        return _Duck(found, _decoder_of(found), "encode", "decode")
+    if _has(found, "transform", "inverse_transform") and hasattr(found, "components_"):
+        return _Duck(found, _decoder_by_trial(found), "transform", "inverse_transform")
     matrix = _matrix_of(found)
+    if matrix is not None and (callable(found) or _has(found, "transform")):
+        raise InputTypeError(
+            f"a finding that computes, such as this {type(found).__name__}, must have encode and decode, so that its "
+            "latents can be told; or return its decoder matrix (m, d) alone."
+        )
     if matrix is not None:
         return _Directions(_checked_decoder(matrix))
     raise InputTypeError(
@@ -207,28 +216,31 @@ class _Directions(Dictionary):
 @final
 @dataclass(frozen=True, eq=False)
 class _Duck(Dictionary):
-    """Somebody else's object with encode and decode, in numpy or torch."""
+    """Somebody else's object with encode and decode, by whatever names, in numpy or torch."""
 
     found: Any
     matrix: np.ndarray
+    taking_apart: str
+    putting_together: str
 
     @property
     def decoder(self) -> np.ndarray:
         return self.matrix
 
     def encode(self, activations: np.ndarray) -> np.ndarray:
-        latents = self._asked("encode", activations)
+        latents = self._asked(self.taking_apart, activations)
         if latents.shape != (len(activations), len(self.matrix)):
             raise TrainerError(
-                f"encode must return latents of shape {(len(activations), len(self.matrix))}, got {latents.shape}."
+                f"{self.taking_apart} must return latents of shape {(len(activations), len(self.matrix))}, "
+                f"got {latents.shape}."
             )
         return latents
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
-        reconstruction = self._asked("decode", latents)
+        reconstruction = self._asked(self.putting_together, latents)
         if reconstruction.shape != (len(latents), self.matrix.shape[1]):
             raise TrainerError(
-                f"decode must return activations of shape {(len(latents), self.matrix.shape[1])}, "
+                f"{self.putting_together} must return activations of shape {(len(latents), self.matrix.shape[1])}, "
                 f"got {reconstruction.shape}."
             )
         return reconstruction
@@ -239,16 +251,40 @@ class _Duck(Dictionary):
             return as_numpy(getattr(self.found, method)(given), f"what {method} returned")
         import torch
 
-        with torch.no_grad():
+        with torch.no_grad(), _evaluating(self.found):
             tensor = torch.tensor(given).to(like)  # a copy: what is read-only would make torch warn
             return as_numpy(getattr(self.found, method)(tensor), f"what {method} returned")
 
 
+@contextmanager
+def _evaluating(found: Any) -> Iterator[None]:
+    """Put a torch module into evaluation mode while this lasts, and every part back into its own."""
+    modes = {each: each.training for each in found.modules()} if callable(getattr(found, "modules", None)) else {}
+    if any(modes.values()):
+        found.eval()
+    try:
+        yield
+    finally:
+        for each, mode in modes.items():
+            each.training = mode
+
+
 def _tensor_like(found: Any) -> Any:
-    """Return a floating parameter of a torch module, whose type and device it wants; None for others."""
+    """Return a floating tensor of an object, whose type and device it wants; None of one of arrays."""
     if not callable(getattr(found, "parameters", None)):
-        return None
+        matrix = _matrix_of(found)
+        return matrix if hasattr(matrix, "detach") else None
     return next((each for each in found.parameters() if each.is_floating_point()), None)
+
+
+def _has(found: Any, *methods: str) -> bool:
+    return all(callable(getattr(found, name, None)) for name in methods)
+
+
+def _decoder_by_trial(found: Any) -> np.ndarray:
+    """Return what each latent of a decomposition adds, whatever its attributes are scaled or mixed by."""
+    m = len(found.components_)
+    return _checked_decoder(found.inverse_transform(np.eye(m)) - found.inverse_transform(np.zeros((m, m))))
 
 
 def _decoder_of(found: Any) -> np.ndarray:

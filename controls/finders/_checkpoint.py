@@ -43,7 +43,8 @@ class Checkpoint:
         state = self._read()
         if state["key"] != self.key:
             raise StoreError(
-                f"checkpoint {str(self.path)!r} is of another training (other settings or seeds); name another file."
+                f"checkpoint {str(self.path)!r} is of another training (other settings, seeds or activations); name "
+                "another file."
             )
         stack.restore(state["stack"])
         batches.restore(state["batches"])

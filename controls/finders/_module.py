@@ -64,7 +64,6 @@ class Found(Dictionary):
 def as_found(found: Any, width: int | None, sites: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> Found:
     """Return a finding as a dictionary of ``width`` features, or say what is wrong with it; it is tried on two rows."""
     if isinstance(found, torch.nn.Module):
-        found = found.eval()
         for name, each in found.named_parameters():
             if not bool(torch.isfinite(each).all()):
                 raise TrainerError(f"training must end with finite numbers, got NaN or infinite ones in {name}.")

@@ -15,7 +15,7 @@ from controls.core.dictionary import side_by_side
 from controls.core.errors import InputError, TrainerError
 from controls.core.key import content_key
 from controls.core.problem import Problem
-from controls.core.validate import as_activations, read_only
+from controls.core.validate import as_activations, random_generator, read_only
 from controls.finders._batches import Batches, Rows, Stream
 from controls.finders._checkpoint import Checkpoint
 from controls.finders._stack import Rule, Stack
@@ -25,6 +25,8 @@ from controls.finders.streams import ran_dry
 
 _FALLING = 0.2  # share of the steps in which lr falls to 0
 _RISING = 0.1  # share of the steps in which the penalty rises from 0
+_LEAST_SPREAD = 1e-24  # mean variance, and its inverse the largest, of activations in float32
+_ROUNDING = 1e-6  # of float32, relative
 _CHECKED = 100  # steps between looks at whether parameters are finite
 AnySAE = SAE | HeldSAE | UntrainedSAE
 
@@ -56,13 +58,16 @@ def train(
             f"trainers, problems and rngs must be as many, and at least one, got {len(trainers)}, {len(problems)} "
             f"and {len(rngs)}."
         )
+    if len({isinstance(trainer, UntrainedSAE) for trainer in trainers}) > 1:
+        raise InputError("trainers must all take steps to be trained together, or none must.")
     shared = shared_settings([settings_of(trainer) for trainer in trainers])
+    _require_device(shared.device)
     distinct = {id(problem): problem for problem in problems}
     known = {name: _data(shared, problem) for name, problem in distinct.items()}
     data = [known[id(problem)] for problem in problems]
     if len({(part.widths, part.read_widths) for part in data}) > 1:
         raise InputError("problems must have activations of one width to be trained on together, got several.")
-    generators = [torch.Generator().manual_seed(int(rng.integers(2**63))) for rng in rngs]
+    generators = [torch.Generator().manual_seed(int(random_generator(rng).integers(2**63))) for rng in rngs]
     with torch.no_grad():
         means, scale = _moments(shared, data)
         stack = start(trainers, data[0], generators, means, scale)
@@ -83,19 +88,28 @@ def train_on_stream(
 ) -> list[SparseAutoencoder]:
     """Train SAEs side by side on rows that are read once."""
     shared = settings_of(trainers[0])
-    generators = [torch.Generator().manual_seed(int(rng.integers(2**63))) for rng in rngs]
+    _require_device(shared.device)
+    generators = [torch.Generator().manual_seed(int(random_generator(rng).integers(2**63))) for rng in rngs]
     with torch.no_grad():
         stream = Stream(source, shared.batch_size, shared.device, len(trainers))
         first = stream.first()
         data = [Data(first, first, (first.shape[1],), (first.shape[1],))] * len(trainers)
-        _require_spread(first)
+        _require_spread(first, (first.shape[1],))
         means, scale = _moments(shared, data)
         stream.scale = scale.read[0]
         stack = start(trainers, data[0], generators, means, scale)
-        key = content_key([_content(trainer) for trainer in trainers]) if checkpoint else ""
+        key = content_key([*map(_content, trainers), first.cpu().numpy()]) if checkpoint else ""
         kept = None if checkpoint is None else Checkpoint.at(checkpoint, f"{key}/{_seeds(generators)}", every)
         step = run(shared, stack, stream, generators, kept=kept)
         return finished(shared, stack, scale, ran_dry(step, shared.steps, shared.batch_size))
+
+
+def _require_device(name: str) -> None:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).partition("\n")[0]
+        raise InputError(f"device must be one that torch has here, such as 'cpu', got {name!r} ({said}).") from None
 
 
 def _content(trainer: AnySAE) -> Any:
@@ -120,14 +134,19 @@ def _data(sae: SAE, problem: Problem | np.ndarray) -> Data:
 
     read = tensor(sae.reads)
     written = read if sae.writes == sae.reads else tensor(sae.writes)
-    _require_spread(read)
-    _require_spread(written)
-    return Data(read, written, widths(sae.writes), widths(sae.reads))
+    data = Data(read, written, widths(sae.writes), widths(sae.reads))
+    _require_spread(read, data.read_widths, sae.reads)
+    _require_spread(written, data.widths, sae.writes)
+    return data
 
 
-def _require_spread(rows: Tensor) -> None:
-    if bool((rows == rows[0]).all()):
-        raise InputError(f"activations must vary for an SAE to be trained on, got {len(rows)} rows that are all alike.")
+def _require_spread(rows: Tensor, widths: Sequence[int], sites: Sequence[str] = ()) -> None:
+    for site, part in zip(sites or ("",), rows.split(tuple(widths), dim=1), strict=True):
+        if bool((part == part[0]).all()):
+            where = f" at site {site!r}" if site else ""
+            raise InputError(
+                f"activations must vary for an SAE to be trained on, got {len(rows)} rows that are all alike{where}."
+            )
 
 
 def _moments(sae: SAE, data: Sequence[Data]) -> tuple[tuple[Tensor, Tensor], Scale]:
@@ -143,11 +162,24 @@ def _moments(sae: SAE, data: Sequence[Data]) -> tuple[tuple[Tensor, Tensor], Sca
 
 def _factor(rows: Tensor, widths: Sequence[int], normalize: bool) -> Tensor:
     """Return by what columns are multiplied (d,): each site's rows about their mean get mean square length d."""
-    if not normalize:
-        return rows.new_ones(rows.shape[1])
-    spreads = [part.var(dim=0, unbiased=False).mean() for part in rows.split(tuple(widths), dim=1)]
-    factors = [spread.clamp_min(1e-30).rsqrt() for spread in spreads]
-    return torch.cat([factor.expand(width) for factor, width in zip(factors, widths, strict=True)])
+    factors = [_factor_of(part, normalize) for part in rows.split(tuple(widths), dim=1)]
+    return torch.cat([rows.new_full((width,), factor) for factor, width in zip(factors, widths, strict=True)])
+
+
+def _factor_of(rows: Tensor, normalize: bool) -> float:
+    """Return by what a site's rows are multiplied; refuse those whose variance float32 cannot hold."""
+    spread, largest = float(rows.var(dim=0, unbiased=False).mean()), float(rows.mean(dim=0).abs().max())
+    if not _LEAST_SPREAD < spread < 1 / _LEAST_SPREAD:
+        raise InputError(
+            f"activations must have a mean variance between {_LEAST_SPREAD:g} and {1 / _LEAST_SPREAD:g} at each site, "
+            f"to be trained on in float32, got {spread:.3g}; scale them."
+        )
+    if normalize and spread <= (_ROUNDING * largest) ** 2:
+        raise InputError(
+            f"activations must vary for an SAE to be trained on, got a site whose mean is {largest:.3g} and whose "
+            f"variance, {spread:.3g}, is rounding; take its mean away in float64, or leave the site out."
+        )
+    return spread**-0.5 if normalize else 1.0
 
 
 def _scaled(data: Sequence[Data], scale: Scale) -> list[tuple[Tensor, Tensor]]:

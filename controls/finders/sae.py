@@ -12,7 +12,7 @@ from controls.core.dictionary import DictionaryTrainer
 from controls.core.errors import InputError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
-from controls.core.validate import as_activations, one_of, read_only, real_number, whole_number
+from controls.core.validate import as_activations, one_of, read_only, real_number, true_or_false, whole_number
 from controls.finders.autoencoder import SparseAutoencoder
 
 Activation = Literal["topk", "batchtopk", "jumprelu", "relu"]
@@ -51,7 +51,7 @@ class SAE(DictionaryTrainer):
         ``sparsity`` mean the same everywhere. The finding takes and returns activations as they are.
     dead_after : int
         A latent that was not active for so many steps is started anew, at a row that is explained badly
-        (Bricken et al. 2023); none in the last half of the steps. 0: never.
+        (Bricken et al. 2023); none in the last half of the steps, and none where a part is held. 0: never.
     bandwidth : float
         Of the straight-through gradient of thresholds, for "jumprelu", which they start at; activations
         that are normalized have variance 1.
@@ -123,6 +123,7 @@ class SAE(DictionaryTrainer):
         real_number(self.lr, "lr", low=0, high=np.inf)
         real_number(self.warmup, "warmup", low=0, high=1, open_ends=False)
         real_number(self.bandwidth, "bandwidth", low=0, high=np.inf)
+        true_or_false(self.normalize, "normalize")
         for name in ("sites", "targets"):
             given = getattr(self, name)
             object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))

@@ -11,7 +11,7 @@ import numpy as np
 
 from controls.core.errors import ControlsWarning, InputError, InputTypeError
 from controls.core.validate import whole_number
-from controls.finders.sae import SAE, HeldSAE, shared_settings
+from controls.finders.sae import SAE, HeldSAE, UntrainedSAE, shared_settings
 
 if TYPE_CHECKING:
     from controls.finders.autoencoder import SparseAutoencoder
@@ -69,6 +69,8 @@ def train_stream(
     """
     from controls.finders._training import train_on_stream
 
+    if isinstance(trainers, UntrainedSAE):
+        raise InputError("trainers must take steps to read a stream; fit an untrained SAE to some rows.")
     several = not isinstance(trainers, (SAE, HeldSAE))
     listed = tuple(trainers) if several else (trainers,)  # type: ignore[arg-type]
     own = tuple(rngs) if isinstance(rngs, Sequence) else (rngs,)

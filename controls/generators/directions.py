@@ -8,9 +8,10 @@ from typing import Any, final
 
 import numpy as np
 
+from controls.core.arrays import dense_rows
 from controls.core.control import FindingControl, Inference
 from controls.core.dictionary import Dictionary, as_dictionary
-from controls.core.errors import InputError
+from controls.core.errors import CannotControl, InputError
 from controls.core.finding_properties import DirectionAlignment, FiringCounts, LatentCount, Lengths, MeanLatents
 from controls.core.problem import Problem
 from controls.core.properties import Stated
@@ -118,10 +119,17 @@ class RandomDirections(FindingControl):
 
     def _probe(self, finding: Any, problem: Problem, rng: np.random.Generator) -> Any:
         old = np.asarray(finding.coef_, dtype=np.float64)
+        _require_linear(finding, np.atleast_2d(old), problem)
         rows = self._rows(np.atleast_2d(old), "coef_", problem, rng)
         intercept = read_threshold(finding, np.atleast_2d(old), rows, problem)
         drawn = copy.copy(finding)
-        object.__setattr__(drawn, "coef_", rows.reshape(old.shape))
+        try:
+            object.__setattr__(drawn, "coef_", rows.reshape(old.shape))
+        except AttributeError:
+            raise CannotControl(
+                f"RandomDirections cannot put directions into a {type(finding).__name__}, whose coef_ is computed from "
+                "other attributes; use an estimator that keeps its coefficients, such as LinearSVC or Ridge."
+            ) from None
         shape = np.shape(finding.intercept_)
         object.__setattr__(drawn, "intercept_", intercept.reshape(shape) if shape else float(intercept[0]))
         return drawn
@@ -130,3 +138,18 @@ class RandomDirections(FindingControl):
         if old.shape[1] != problem.d:
             raise InputError(f"{what} must have the {problem.d} features of the activations, got {old.shape[1]}.")
         return draw_directions(self.law, len(old), problem, (), rng) * np.linalg.norm(old, axis=1, keepdims=True)
+
+
+def _require_linear(finding: Any, coefficients: np.ndarray, problem: Problem) -> None:
+    """Refuse a probe whose scores are not its coefficients' inner products with activations, plus its intercepts."""
+    score = getattr(finding, "decision_function", None) or getattr(finding, "predict", None)
+    if score is None or coefficients.shape[1] != problem.d:
+        return
+    rows = dense_rows(problem.X, np.arange(min(8, problem.n)))
+    expected = rows @ coefficients.T + np.ravel(finding.intercept_)
+    found = np.asarray(score(rows)).reshape(len(rows), -1)
+    if found.shape != expected.shape or not np.allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
+        raise CannotControl(
+            f"RandomDirections cannot put directions into a {type(finding).__name__}, which does not score activations "
+            "by coef_ and intercept_ alone."
+        )

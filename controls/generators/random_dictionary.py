@@ -26,7 +26,8 @@ class RandomDictionary(TrainingControl):
 
     What a trained dictionary scores beyond it is what *training these directions* added. Everything else is
     trained as it was: with the decoder held, the encoder, biases and thresholds (Frozen Decoder); with the encoder
-    held, the decoder, biases and thresholds (Frozen Encoder).
+    held, the decoder, biases and thresholds (Frozen Encoder). Only ``dead_after`` of ``SAE`` has no effect, since a
+    latent that is held cannot be started anew.
 
     Parameters
     ----------

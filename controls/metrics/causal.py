@@ -22,7 +22,8 @@ class LossRecovered:
     """Share of the loss that an ablation costs which the reconstruction gives back.
 
     (L_ablated − L_spliced) / (L_ablated − L_original): 1 where the model does as well on
-    reconstructions as on its own activations, 0 where no better than on the ablation.
+    reconstructions as on its own activations, 0 where no better than on the ablation; NaN where the ablation lowers
+    the loss.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class LossRecovered:
     Raises
     ------
     InputError
-        A loss of another shape, or an ablation that costs nothing.
+        A loss of another shape, or an ablation that changes nothing.
 
     Examples
     --------
@@ -172,7 +173,8 @@ def reconstruction(finding: Any, problem: Problem) -> np.ndarray:
 
 def _recovered(means: np.ndarray) -> np.ndarray:
     original, spliced, ablated = (means[..., i] for i in range(3))
-    return (ablated - spliced) / (ablated - original)
+    cost = np.where(ablated > original, ablated - original, np.nan)  # else there is no share of it to give back
+    return (ablated - spliced) / cost
 
 
 def _callable(value: Any, name: str) -> None:

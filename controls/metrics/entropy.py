@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 
-from controls.core.dictionary import Dictionary, as_dictionary, side_by_side
+from controls.core.dictionary import Dictionary, as_dictionary
 from controls.core.errors import TrainerError, unknown_name
 from controls.core.problem import Problem
 from controls.core.rng import stream
 from controls.core.validate import one_of, plain_text, whole_number
+from controls.metrics._latents import checked_latents
 from controls.models.tokens import tokens_of_rows
-
-_LATENTS_AT_ONCE = 1 << 22
 
 
 @final
@@ -39,7 +38,7 @@ class TokenEntropy:
         H₀ the mean entropy of the same activation on randomly chosen rows (``draws`` of them): 0 where
         a latent does not care for tokens, however rare, and negative where it does.
     draws : int, default 5
-        Shuffles of rows; each costs one more encoding of them.
+        Shuffles of rows.
     least_rows : int, default 1
         Latents that fire on fewer rows are left out.
 
@@ -48,7 +47,8 @@ class TokenEntropy:
     Under a control, latents may fire less or more often, which alone moves "none"; use "shuffle", or
     look at ``per_latent``, before reading a difference as one of meaning. Measured: docs/how_to/dictionary_metrics.md.
 
-    Time: one encoding (and one per shuffle); memory of one block and O(m), for any number of tokens.
+    Time: one encoding, and O(nnz) of the latents that fire, per shuffle too. Memory: one block, and 12 bytes for each
+    pair of a token and a latent that fires on it, per shuffle too.
 
     Raises
     ------
@@ -91,18 +91,16 @@ class TokenEntropy:
         """Return the entropy of each latent, shape (m,); NaN where it fires on too few rows."""
         if self.group not in problem.groups:
             raise unknown_name("group", self.group, problem.groups, advice="Give the tokens of rows in groups=.")
-        dictionary = as_dictionary(finding)
         tokens = np.unique(self._column(problem), return_inverse=True)[1]
-        masses = _Masses.of(dictionary, problem, tokens)
+        shuffles = self.draws if self.correction == "shuffle" else 0
+        drawn = [stream(0, "TokenEntropy", draw).permutation(tokens) for draw in range(shuffles)]
+        masses, *shuffled = _masses(as_dictionary(finding), problem, [tokens, *drawn])
         entropies = masses.entropies
         if self.correction == "miller_madow":
             with np.errstate(invalid="ignore", divide="ignore"):
                 entropies = entropies + (masses.tokens - 1) / (2 * masses.total**2 / masses.squares)
-        elif self.correction == "shuffle":
-            shuffles = [stream(0, "TokenEntropy", draw).permutation(tokens) for draw in range(self.draws)]
-            entropies = entropies - np.mean(
-                [_Masses.of(dictionary, problem, each).entropies for each in shuffles], axis=0
-            )
+        elif shuffled:
+            entropies = entropies - np.mean([each.entropies for each in shuffled], axis=0)
         return np.where(masses.rows >= self.least_rows, entropies, np.nan)
 
     def _column(self, problem: Problem) -> np.ndarray:
@@ -127,38 +125,25 @@ class _Masses:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.maximum(np.log(self.total) - self.logs / self.total, 0.0)
 
-    @staticmethod
-    def of(dictionary: Dictionary, problem: Problem, tokens: np.ndarray) -> _Masses:
-        """Sum token by token: the rows of one token follow one another, so that no table of tokens is needed."""
-        m = dictionary.n_latents
-        total, squares, rows, fired, logs, open_mass = np.zeros((6, m))
-        last = -1
-        for own, sizes in _by_token(dictionary, problem, tokens):
-            total, squares = total + sizes.sum(axis=0), squares + np.square(sizes).sum(axis=0)
-            rows = rows + np.count_nonzero(sizes, axis=0)
-            starts = np.flatnonzero(np.r_[True, own[1:] != own[:-1]])
-            masses = np.add.reduceat(sizes, starts, axis=0)
-            if own[0] == last:
-                masses[0] += open_mass
-            else:
-                masses = np.vstack([open_mass, masses])
-            whole, open_mass, last = masses[:-1], masses[-1], own[-1]
-            fired, logs = fired + np.count_nonzero(whole, axis=0), logs + _xlogx(whole).sum(axis=0)
-        return _Masses(total, squares, rows, fired + (open_mass > 0), logs + _xlogx(open_mass))
+
+def _masses(dictionary: Dictionary, problem: Problem, assignments: Sequence[np.ndarray]) -> list[_Masses]:
+    """Sum the activation of each latent on each token, for several assignments of rows to tokens."""
+    from scipy.sparse import csr_array
+
+    m = dictionary.n_latents
+    total, squares, rows = np.zeros((3, m))
+    tables: list[Any] = [csr_array((int(tokens.max()) + 1, m)) for tokens in assignments]
+    for own, latents in checked_latents(dictionary, problem):
+        sizes = csr_array(np.abs(latents).astype(np.float64))
+        total, squares = total + sizes.sum(axis=0), squares + sizes.power(2).sum(axis=0)
+        rows = rows + np.bincount(sizes.indices, minlength=m)
+        for i, tokens in enumerate(assignments):
+            shape = (tables[i].shape[0], len(own))
+            tables[i] = tables[i] + csr_array((np.ones(len(own)), (tokens[own], np.arange(len(own)))), shape) @ sizes
+    return [_of_table(total, squares, rows, table) for table in tables]
 
 
-def _xlogx(masses: np.ndarray) -> np.ndarray:
-    return masses * np.log(np.where(masses > 0, masses, 1.0))
-
-
-def _by_token(dictionary: Dictionary, problem: Problem, tokens: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield tokens (b,) in rising order and the sizes of latents (b, m), in blocks of rows."""
-    order = np.argsort(tokens, kind="stable")
-    size = max(1, _LATENTS_AT_ONCE // dictionary.n_latents)
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        latents = dictionary.encode(side_by_side(problem, dictionary.reads, rows))
-        sizes = np.abs(np.asarray(latents, dtype=np.float64))
-        if not np.isfinite(sizes).all():
-            raise TrainerError("latents must be finite to have an entropy, got NaN or infinity; train anew.")
-        yield tokens[rows], sizes
+def _of_table(total: np.ndarray, squares: np.ndarray, rows: np.ndarray, table: Any) -> _Masses:
+    """Return what is known of the activation (tokens, m)."""
+    logs = np.bincount(table.indices, table.data * np.log(table.data), minlength=len(total))
+    return _Masses(total, squares, rows, np.bincount(table.indices, minlength=len(total)), logs)

@@ -26,7 +26,7 @@ class SparseProbing:
 
     Latents are chosen by the absolute difference of their means in the two classes (Gurnee et al. 2023)
     and the probe is fitted on some of the problem's units; other units are scored. Every unit is
-    scored once, and never by latents or a probe that saw it.
+    scored once at most, and never by latents or a probe that saw it; parts that hold one class only are left out.
 
     Parameters
     ----------

@@ -65,7 +65,8 @@ def combine(
 
     A fold from which some unit cannot be left out (it has one unit, or one unit holds a whole
     class), or whose score stays what it is whichever is (F1 of a fit that never says yes), is a unit
-    of its own: its deviation is that of its score from the mean over folds.
+    of its own: its deviation is that of its score from the mean over folds. Where all folds are such, as of scores in
+    which rows have no part, deviations are raised for the training rows that folds share.
     """
     fold_scores = np.stack([part.scores for part in parts])
     count = (~np.isnan(fold_scores)).sum(axis=0)
@@ -94,11 +95,23 @@ def combine(
         df += np.where(whole, len(members) - 1, 0)
         thin_folds += thin
     df += np.maximum(thin_folds - 1, 0)
+    deviations[:, thin_folds == count] *= _shared_training(splits) ** 0.5
     tested = len(np.unique(np.concatenate([unit_codes[test] for _, test in splits])))
     shares = None
     if len(means) == 1:
         shares = _shares(parts, [unit_codes[test] for _, test in splits], n_units, left_out, divisors[:, 0])
     return Evaluation(means, fold_scores, deviations, np.minimum(df, tested - 1), left_out, constant, shares)
+
+
+def _shared_training(splits: Sequence[Split]) -> float:
+    """Return by what the variance between folds is raised, since more than two share training rows.
+
+    1 + K · (rows tested) / (rows trained on), of K folds (Nadeau and Bengio 2003).
+    """
+    if len(splits) < 3:
+        return 1.0
+    tested, trained = (sum(len(split[part]) for split in splits) for part in (1, 0))
+    return 1.0 + len(splits) * tested / max(trained, 1)
 
 
 def _divisors(count: np.ndarray, n_folds: int, message: Message | None) -> np.ndarray:

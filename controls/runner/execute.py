@@ -180,7 +180,9 @@ class _Running:
             return attempted(evaluate, draws.start, wanted, observed)
 
         blocks = _blocks(planned, todo)
-        return self._worked(work, blocks) if held else in_order(work, blocks, 1)
+        if evaluator.trainer.uses_threads:  # as the finding itself was fitted, also where it is fitted again
+            return (work(block) for block in blocks)
+        return in_order(work, blocks, self.means.n_jobs if held else 1)
 
     def _label_parts(
         self, planned: PlannedControl, observed: Evaluation, few: np.ndarray, todo: Callable[[int], bool]

@@ -78,7 +78,7 @@ def _notes(evaluator: Evaluator, score: float, title: str) -> tuple[str, ...]:
         notes.append(
             f"{evaluator.metric.name} is a score of the finding alone, whatever the held-out rows: for intervals every "
             "fold, with its own seed and training rows, is one replicate. Folds beyond two share "
-            "training rows, so that new data would vary by more."
+            "training rows, for which variances are raised (Nadeau and Bengio 2003); new data may vary by more."
         )
     if evaluator.sets is not None:
         notes.append(

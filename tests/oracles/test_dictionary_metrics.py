@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 
 import controls as ct
 from controls.core.dictionary import Dictionary
-from controls.core.errors import InputError, TrainerError
+from controls.core.errors import InputError, InputTypeError, TrainerError
 from controls.core.rng import stream
 
 M = ct.metrics
@@ -170,3 +170,27 @@ def test_settings_are_checked_at_the_door():
     for wrong in ({"threshold": 2}, {"threshold": "a"}, {"absolute": 1}, {"alive_only": None}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             M.Recovery(np.eye(2), **wrong)
+
+
+def test_decompositions_of_scikit_learn_are_what_they_transform_to():
+    from sklearn.decomposition import PCA
+
+    X = np.random.default_rng(0).normal(size=(80, 5)) * [5, 3, 1, 1, 1] + 10
+    whole, two = PCA(5).fit(X), PCA(2).fit(X)
+    assert M.explained_variance(whole, ct.Problem(X)) == pytest.approx(1, abs=1e-12)
+    assert M.explained_variance(two, ct.Problem(X)) == pytest.approx(two.explained_variance_ratio_.sum(), abs=1e-9)
+
+
+def test_modules_whose_latents_cannot_be_told_are_refused():
+    torch = pytest.importorskip("torch")
+
+    class Autoencoder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = torch.nn.Linear(4, 6), torch.nn.Linear(6, 4)
+
+        def forward(self, rows):
+            return self.decoder(torch.relu(self.encoder(rows)))
+
+    with pytest.raises(InputTypeError, match="such as this Autoencoder, must have encode and decode"):
+        M.explained_variance(Autoencoder(), ct.Problem(np.eye(4)))

@@ -153,7 +153,7 @@ def entropies(problem, V, tokens):
 
 @pytest.mark.parametrize("block", [1 << 22, 24])
 def test_token_entropy_is_that_of_the_table(world, block, monkeypatch):
-    monkeypatch.setattr("controls.metrics.entropy._LATENTS_AT_ONCE", block)
+    monkeypatch.setattr("controls.core.dictionary._LATENTS_AT_ONCE", block)
     V, problem = world
     expected = entropies(problem, V, problem.groups["token"])
     found = M.TokenEntropy().per_latent(V, problem)
@@ -225,7 +225,8 @@ def predictions(activations, problem):
 
 
 def row_loss(activations, problem):
-    return -log_softmax(predictions(activations, problem), axis=1)[np.arange(problem.n), problem.labels]
+    wanted = predictions(None, problem).argmax(axis=1)  # what the model says itself, so that ablations cost something
+    return -log_softmax(predictions(activations, problem), axis=1)[np.arange(problem.n), wanted]
 
 
 def one_loss(activations, problem):
@@ -300,3 +301,29 @@ def test_what_is_no_function_is_refused():
     for make in (M.LossRecovered, M.NegKL):
         with pytest.raises(InputTypeError, match="must be a function"):
             make(3)
+
+
+@pytest.mark.parametrize("control", [
+    ct.SurrogateLatents(), ct.SurrogateLatents(method="shift"), ct.SurrogateLatents(within="document"),
+])  # fmt: skip
+def test_entropy_is_that_of_the_latents_which_a_surrogate_places(control):
+    rng = np.random.default_rng(0)
+    token = rng.integers(6, size=120)
+    problem = ct.Problem(np.eye(6)[token], groups={"token": token, "document": np.arange(120) // 30})
+    drawn = control.draw_finding(np.eye(6), problem, rng)
+    latents = np.empty((120, 6))
+    for rows, block in drawn.latents(problem):
+        latents[rows] = block
+    shares = np.stack([latents[token == each].sum(axis=0) for each in range(6)]) / latents.sum(axis=0)
+    expected = -np.sum(shares * np.log(np.where(shares > 0, shares, 1)), axis=0)
+    np.testing.assert_allclose(M.TokenEntropy().per_latent(drawn, problem), expected)
+    assert M.TokenEntropy()(np.eye(6), problem) < 1e-12 < expected.min()
+
+
+def test_an_ablation_that_lowers_the_loss_has_no_share_to_recover():
+    problem = ct.Problem([[1.0, 5.0], [3.0, 5.0]])
+
+    def loss(activations, problem):
+        return ((problem.X if activations is None else activations)[:, 0] - 2) ** 2
+
+    assert np.isnan(M.LossRecovered(loss)(np.array([[1.0, 0.0]]), problem))

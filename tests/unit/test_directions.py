@@ -215,3 +215,17 @@ def test_measure_holds_an_sae_beside_its_controls(problem):
     alike = ct.measure(sae, problem, scoring=ct.metrics.MMCS(np.eye(5), alive_only=False), **settings)
     for name in ("ShuffleDecoder", "SurrogateLatents"):  # directions are the same
         assert np.allclose(alike[name].control_scores, alike.score)
+
+
+def test_probes_that_are_not_their_coefficients_are_refused():
+    from sklearn.cross_decomposition import PLSRegression
+    from sklearn.svm import SVC
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4)) + 3
+    for estimator, labels, words in (
+        (SVC(kernel="linear"), X[:, 0] > 3, "a SVC, whose coef_ is computed"),
+        (PLSRegression(2), X @ [1.0, 2, 0, 0], "a PLSRegression, which does not score activations by coef_"),
+    ):
+        with pytest.raises(ct.ControlsError, match=words):
+            ct.measure(estimator, ct.Problem(X, labels), controls=[ct.RandomDirections()], draws=3, cv=2)

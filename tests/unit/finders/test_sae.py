@@ -50,6 +50,31 @@ def test_rows_that_are_all_alike_are_refused():
         sae().fit(ct.Problem(np.ones((1, 3))), np.random.default_rng(0))
 
 
+def test_a_site_whose_rows_are_all_alike_is_named(X):
+    problem = ct.Problem({"a": X, "b": np.full((200, 3), 7.3)})
+    for sites, targets in ((("a", "b"), ()), (("a",), ("b",)), (("b",), ("a",))):
+        with pytest.raises(InputError, match="got 200 rows that are all alike at site 'b'"):
+            sae(sites=sites, targets=targets).fit(problem, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_rows_that_float32_cannot_hold_are_refused(X, scale, normalize):
+    with pytest.raises(InputError, match=r"must have a mean variance between 1e-24 and 1e\+24"):
+        sae(normalize=normalize).fit(ct.Problem(X * scale), np.random.default_rng(0))
+
+
+def test_odd_arguments_are_refused(X):
+    with pytest.raises(InputError, match="device must be one that torch has here, such as 'cpu', got 'nowhere'"):
+        sae(device="nowhere").fit(ct.Problem(X), np.random.default_rng(0))
+    with pytest.raises(InputTypeError, match="rng must be a numpy Generator, got 0"):
+        sae().fit(ct.Problem(X), 0)
+    with pytest.raises(InputTypeError, match="normalize must be"):
+        sae(normalize="no")
+    with pytest.raises(InputError, match="must take steps to read a stream"):
+        ct.finders.train_stream(sae().untrained(), [X], np.random.default_rng(0))
+
+
 def test_constant_columns_and_few_rows_are_fine():
     X = np.column_stack([np.arange(5.0), np.ones(5), np.zeros(5)])
     found = sae().fit(ct.Problem(X), np.random.default_rng(0))
@@ -162,6 +187,13 @@ def test_untrained_is_the_start(X):
     assert ct.metrics.explained_variance(trained, ct.Problem(X)) > ct.metrics.explained_variance(start, ct.Problem(X))
 
 
+def test_untrained_ones_are_not_trained_beside_others(X):
+    both, rngs = [sae(), sae().untrained()], [np.random.default_rng(seed) for seed in range(2)]
+    for trainers in (both, both[::-1]):
+        with pytest.raises(InputError, match="must all take steps"):
+            ct.finders.train_many(trainers, [X, X], rngs)
+
+
 def test_trainers_that_differ_in_more_are_not_trained_together(X):
     rngs = [np.random.default_rng(0), np.random.default_rng(1)]
     with pytest.raises(InputError, match="differ in k and sparsity only"):
@@ -219,7 +251,10 @@ def test_checkpoints_of_others_and_damaged_ones_are_refused(X, tmp_path):
     with pytest.raises(StoreError, match="of another training"):
         ct.finders.train_stream(sae(), iter([long]), np.random.default_rng(1), checkpoint=place)
     with pytest.raises(InputError, match="the stream that the checkpoint was made from"):
-        ct.finders.train_stream(sae(), pieces(X[:40], [40]), np.random.default_rng(0), checkpoint=place)
+        ct.finders.train_stream(sae(), pieces(long[:80], [40]), np.random.default_rng(0), checkpoint=place)
+    for others in (3 * long, long[:, :4]):
+        with pytest.raises(StoreError, match="other settings, seeds or activations"):
+            ct.finders.train_stream(sae(), pieces(others, [40]), np.random.default_rng(0), checkpoint=place)
     place.write_bytes(place.read_bytes()[:100])
     with pytest.raises(StoreError, match="cannot be read"):
         ct.finders.train_stream(sae(), iter([long]), np.random.default_rng(0), checkpoint=place)
