@@ -74,11 +74,12 @@ class Pretrained(DictionaryTrainer):
         """Return the dictionary; neither rows nor labels are read, nothing is drawn."""
         from controls.finders._module import as_found, width_of
 
-        if isinstance(self.finding, Dictionary):
-            return self.finding
-        width, has = width_of(problem, self.sites), as_dictionary(self.finding).decoder.shape[1]
+        found = as_dictionary(self.finding)
+        width, has = width_of(problem, self.sites or found.writes), found.decoder.shape[1]
         if width != has:
             raise InputError(f"activations must have the dictionary's {has} features, got {width}.")
+        if isinstance(self.finding, Dictionary) and self.sites in ((), found.reads):
+            return self.finding
         return as_found(self.finding, width, self.sites)
 
     def held(self, part: str, directions: np.ndarray, least_cosine: float = 1.0) -> Trainer:

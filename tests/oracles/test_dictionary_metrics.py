@@ -181,6 +181,58 @@ def test_decompositions_of_scikit_learn_are_what_they_transform_to():
     assert M.explained_variance(two, ct.Problem(X)) == pytest.approx(two.explained_variance_ratio_.sum(), abs=1e-9)
 
 
+def test_the_decoder_of_a_decomposition_is_what_its_components_add():
+    from sklearn.decomposition import PCA, FactorAnalysis, FastICA
+
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(4, 4))
+    problem = ct.Problem(rng.laplace(size=(2000, 4)) @ mixing)
+    ica = FastICA(4, whiten="unit-variance", random_state=0).fit(problem.X)
+    assert M.MMCS(mixing, absolute=True)(ica, problem) > 0.99
+    white = PCA(2, whiten=True).fit(problem.X)
+    directions = np.abs(np.asarray(M.MMCS(PCA(2).fit(problem.X).components_).per_direction(white, problem)))
+    np.testing.assert_allclose(directions, 1)
+    with pytest.raises(InputTypeError, match="such as this FactorAnalysis, must have encode and decode"):
+        M.explained_variance(FactorAnalysis(2).fit(problem.X), problem)
+
+
+def test_modules_are_scored_in_evaluation_mode_and_keep_their_own():
+    torch = pytest.importorskip("torch")
+
+    class Dropped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.decoder, self.drop = torch.nn.Linear(6, 4), torch.nn.Dropout(0.5)
+
+        def encode(self, rows):
+            return self.drop(torch.relu(rows @ self.decoder.weight))
+
+        def decode(self, latents):
+            return self.decoder(latents)
+
+    module, problem = Dropped(), ct.Problem(np.random.default_rng(0).normal(size=(30, 4)))
+    before = torch.get_rng_state()
+    assert M.explained_variance(module, problem) == M.explained_variance(module, problem)
+    ct.measure(ct.finders.Pretrained(module), problem, controls=[ct.ShuffleDecoder()], scoring=M.neg_l0, draws=3, cv=2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(part.training for part in module.modules())
+
+
+def test_objects_of_tensors_get_tensors():
+    torch = pytest.importorskip("torch")
+
+    class Plain:
+        W_dec = torch.eye(4)
+
+        def encode(self, rows):
+            return torch.relu(rows @ self.W_dec.T)
+
+        def decode(self, latents):
+            return latents @ self.W_dec
+
+    assert M.explained_variance(Plain(), ct.Problem(np.abs(np.random.default_rng(0).normal(size=(9, 4))))) > 0.999
+
+
 def test_modules_whose_latents_cannot_be_told_are_refused():
     torch = pytest.importorskip("torch")
 

@@ -203,6 +203,16 @@ def test_pretrained_of_another_width_is_refused(problem):
         ct.finders.Pretrained(np.eye(5)).fit(problem, np.random.default_rng(0))
 
 
+def test_a_dictionary_of_ours_is_put_at_other_sites(problem):
+    found = ct.finders.SAE(8, k=2, steps=20, batch_size=32).fit(problem, np.random.default_rng(0))
+    both = ct.Problem({"a": problem.X, "b": 2 * problem.X, "c": problem.X[:, :3]})
+    settings = {"controls": [ct.ShuffleDecoder()], "scoring": ct.metrics.explained_variance, "draws": 3, "cv": 2}
+    alone = ct.measure(ct.finders.Pretrained(found), problem, **settings)
+    assert ct.measure(ct.finders.Pretrained(found, sites="a"), both, **settings).score == pytest.approx(alone.score)
+    with pytest.raises(InputError, match="features, got 3"):
+        ct.measure(ct.finders.Pretrained(found, sites="c"), both, **settings)
+
+
 @pytest.mark.parametrize("control", [ct.RandomDictionary(), ct.UntrainedDictionary()])
 def test_pretrained_cannot_be_held_back(problem, control):
     with pytest.raises(CannotControl, match=r"Pretrained cannot be (held back|untrained)"):
