@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from controls.core.errors import InputError, TrainerError
+from controls.core.errors import InputError, InputTypeError, TrainerError
 from controls.core.validate import as_numpy
 
 _HELD = 4  # batches among which a stream's rows are mixed
@@ -100,6 +100,8 @@ class Stream(Batches):
 
     def _checked(self, item: Any) -> Tensor:
         rows = as_numpy(item, f"batch {self.read}")
+        if rows.dtype.kind not in "fiub":
+            raise InputTypeError(f"batches must be numbers, got {rows.dtype} in batch {self.read}.")
         d = "d" if self.pool is None else self.pool.shape[1]
         if rows.ndim != 2 or d not in ("d", rows.shape[1]):
             raise InputError(f"batches must have shape (rows, {d}), got {rows.shape} in batch {self.read}.")

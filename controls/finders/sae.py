@@ -126,7 +126,10 @@ class SAE(DictionaryTrainer):
         true_or_false(self.normalize, "normalize")
         for name in ("sites", "targets"):
             given = getattr(self, name)
-            object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
+            sites = (given,) if isinstance(given, str) else tuple(given)
+            if len(set(sites)) < len(sites):
+                raise InputError(f"{name} must be different sites, got {sites}.")
+            object.__setattr__(self, name, sites)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -37,7 +37,8 @@ def train_stream(
     rngs : numpy.random.Generator, or one for each trainer
     checkpoint : path, optional
         A file that keeps the training as it goes. The same call, with the same stream from its beginning,
-        goes on from there, to the same numbers; items that were read are passed over.
+        goes on from there, to the same numbers; items that were read are passed over. A stream of other first rows is
+        refused; one that differs later is not noticed.
     every : int
         Steps between checkpoints.
 

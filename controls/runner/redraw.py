@@ -32,7 +32,10 @@ class Redraw:
         """
         if isinstance(self.control, TrainingControl):
             return fit(self.held_back(fold, training, trainer))
-        return self.control.draw_finding(observed(), training, self._stream(fold))
+        found, rng = observed(), self._stream(fold)
+        if isinstance(found, tuple):  # of several seeds: each is changed in its own way
+            return tuple(self.control.draw_finding(each, training, rng) for each in found)
+        return self.control.draw_finding(found, training, rng)
 
     def held_back(self, fold: int, training: Problem, trainer: Trainer) -> Trainer:
         """Return the trainer that a control on training fits in the place of a fold's own."""

@@ -335,3 +335,13 @@ def test_one_fold_is_no_replicate_of_a_score_without_rows(problem):
     one = [(np.arange(30), np.arange(30, 40))]
     result = ct.measure(Axis(), problem, controls=[Anywhere()], scoring=first, cv=one, draws=19)
     assert "folds are its replicates" in result.comparisons[0].reason
+
+
+@pytest.mark.parametrize("control", [ct.RandomDirections(), ct.ShuffleDecoder(), ct.SurrogateLatents()])
+def test_findings_of_several_seeds_are_changed_each_in_its_own_way(problem, control):
+    seeds = ct.finders.Seeds(ct.finders.SAE(6, k=2, steps=30, batch_size=16), 2)
+    settings = {"scoring": ct.metrics.SeedStability(), "cv": 2, "draws": 3}
+    (comparison,) = ct.measure(seeds, problem, controls=[control], **settings).comparisons
+    assert np.isfinite(comparison.control_scores).all()
+    if isinstance(control, ct.RandomDirections):
+        assert comparison.control_mean < 0.99  # not twice the same directions

@@ -71,6 +71,10 @@ def test_odd_arguments_are_refused(X):
         sae().fit(ct.Problem(X), 0)
     with pytest.raises(InputTypeError, match="normalize must be"):
         sae(normalize="no")
+    with pytest.raises(InputError, match=r"sites must be different sites, got \('a', 'a'\)"):
+        sae(sites=("a", "a"))
+    with pytest.raises(InputTypeError, match="batches must be numbers, got <U1 in batch 0"):
+        ct.finders.train_stream(sae(), [np.array([["a", "b"]])], np.random.default_rng(0))
     with pytest.raises(InputError, match="must take steps to read a stream"):
         ct.finders.train_stream(sae().untrained(), [X], np.random.default_rng(0))
 
