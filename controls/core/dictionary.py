@@ -144,6 +144,13 @@ def side_by_side(problem: Problem, sites: tuple[str, ...], rows: np.ndarray) -> 
     return np.concatenate([dense_rows(problem.array_at(site), rows) for site in sites], axis=1)
 
 
+def remarks_of(found: Any) -> tuple[str, ...]:
+    """Return what a finding, or each of several, has to say of how it was found; nothing where it is no dictionary."""
+    if isinstance(found, tuple):
+        return tuple(remark for each in found for remark in remarks_of(each))
+    return found.remarks if isinstance(found, Dictionary) else ()
+
+
 def as_dictionary(found: Any) -> Dictionary:
     """Return the dictionary that an object stands for.
 

@@ -267,6 +267,17 @@ def plain_text(value: Any, name: str) -> str:
     return value
 
 
+def site_names(value: Any, name: str = "sites") -> tuple[str, ...]:
+    """Return the names of some sites, of which one may be given alone."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (tuple, list)) or not all(isinstance(each, str) for each in names):
+        raise InputTypeError(
+            f"{name} must be names of sites, such as ('blocks.2',), got {in_one_line(value)}; leave it out where the "
+            "problem has one array."
+        )
+    return tuple(names)
+
+
 def one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of the allowed words."""
     if not isinstance(value, str) or value not in allowed:

@@ -13,7 +13,8 @@ from controls.core.errors import TrainerError
 from controls.finders._codes import Codes, DenseCodes, batch_top_k, top_k
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
-_THRESHOLD_MEMORY = 0.99  # of the running mean of BatchTopK's least active latent
+_RECENT = 10  # a running mean looks back over the last tenth of the steps taken, and over _STEPS_BACK at most
+_STEPS_BACK = 100
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,13 @@ class Stack:
         self._constrain()
         self._follow(codes, least)
         return error
+
+    def look(self, rows: Tensor) -> None:
+        """Take BatchTopK's least active latent of rows (S, B, d_in) for its threshold, and no step."""
+        before = self._encoded(rows - self.parameters["input_bias"][:, None])
+        _, least = self.rule.select(before, self.parameters["threshold"])
+        if least is not None:
+            self.least.copy_(least)
 
     def _encoded(self, centred: Tensor) -> Tensor:
         """Return latents before selection (S, B, m), written where those of the last step were."""
@@ -166,7 +174,7 @@ class Stack:
         self.since += 1
         self.since *= codes.totals((codes.values > 0).to(codes.values.dtype)) == 0
         if least is not None:
-            self.least += max(1 - _THRESHOLD_MEMORY, 1 / self.steps) * (least - self.least)
+            self.least += max(1 / _STEPS_BACK, _RECENT / (self.steps + _RECENT - 1)) * (least - self.least)
 
     def revive(self, rows: Tensor, targets: Tensor, after: int, generators: Sequence[torch.Generator]) -> None:
         """Start latents that were silent for ``after`` steps anew, at rows that are explained badly.

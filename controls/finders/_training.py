@@ -71,10 +71,12 @@ def train(
     with torch.no_grad():
         means, scale = _moments(shared, data)
         stack = start(trainers, data[0], generators, means, scale)
+        scaled = _scaled(data, scale)
+        batches = Rows([part[0] for part in scaled], [part[1] for part in scaled], shared.batch_size)
         if not isinstance(trainers[0], UntrainedSAE):
-            scaled = _scaled(data, scale)
-            batches = Rows([part[0] for part in scaled], [part[1] for part in scaled], shared.batch_size)
             run(shared, stack, batches, generators)
+        elif shared.activation == "batchtopk":
+            stack.look(batches.next(generators)[0])  # so that as many latents are active as in training
         return finished(shared, stack, scale)
 
 
@@ -302,7 +304,8 @@ def finished(sae: SAE, stack: Stack, scale: Scale, notes: Sequence[str] = ()) ->
         decoder = parts["decoder"] / scale.written[s]
         length = decoder.norm(dim=1).mean()  # one for all latents, so that the largest stay the largest
         threshold = _threshold(sae, stack, s)
-        dead = float((stack.since[s] > 0).float().mean())
+        looked = min(_CHECKED, stack.steps)
+        dead = float((stack.since[s] >= max(looked, 1)).float().mean())
         found.append(
             SparseAutoencoder(
                 encoder_matrix=_array(parts["encoder"] * scale.read[s] * length),
@@ -314,7 +317,7 @@ def finished(sae: SAE, stack: Stack, scale: Scale, notes: Sequence[str] = ()) ->
                 threshold=None if threshold is None else _array(threshold * length),
                 site_names=sae.reads,
                 target_names=sae.writes,
-                notes=(*notes, *_of_dead(dead)),
+                notes=(*notes, *_of_dead(dead, looked)),
             )
         )
     return found
@@ -328,8 +331,8 @@ def _threshold(sae: SAE, stack: Stack, s: int) -> Tensor | None:
     return None
 
 
-def _of_dead(share: float) -> tuple[str, ...]:
-    return (f"{share:.0%} of the latents were not active in the last batch",) if share > 0.5 else ()
+def _of_dead(share: float, steps: int) -> tuple[str, ...]:
+    return (f"{share:.0%} of the latents were not active in the last {steps} steps",) if share > 0.5 else ()
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -12,7 +12,7 @@ from controls.core.dictionary import Dictionary, DictionaryTrainer, side_by_side
 from controls.core.errors import CannotControl, ControlsWarning, InputError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
-from controls.core.validate import read_only, whole_number
+from controls.core.validate import random_generator, read_only, site_names, whole_number
 
 
 @final
@@ -93,8 +93,7 @@ class _Fitted(DictionaryTrainer):
 
 def _settle(trainer: Any) -> None:
     whole_number(trainer.n_latents, "n_latents", low=1)
-    sites = trainer.sites
-    object.__setattr__(trainer, "sites", (sites,) if isinstance(sites, str) else tuple(sites))
+    object.__setattr__(trainer, "sites", site_names(trainer.sites))
 
 
 def _fitted(model: Any, rows: np.ndarray) -> Any:
@@ -110,7 +109,7 @@ def _fitted(model: Any, rows: np.ndarray) -> Any:
 
 
 def _seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31))
+    return int(random_generator(rng).integers(2**31))
 
 
 def _decomposed(model: Any, matrix: Any, mean: Any, sites: tuple[str, ...]) -> Decomposition:

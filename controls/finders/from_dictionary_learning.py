@@ -13,7 +13,7 @@ from controls.core.dictionary import Dictionary, DictionaryTrainer
 from controls.core.errors import CannotControl, InputError, InputTypeError, TrainerError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
-from controls.core.validate import whole_number
+from controls.core.validate import random_generator, site_names, whole_number
 from controls.finders._undisturbed import imported, member, undisturbed
 
 _PACKAGE = "dictionary-learning"
@@ -81,7 +81,7 @@ class DictionaryLearning(DictionaryTrainer):
         for name in ("steps", "batch_size"):
             whole_number(getattr(self, name), name, low=1)
         object.__setattr__(self, "config", copy.deepcopy(dict(self.config)))
-        object.__setattr__(self, "sites", (self.sites,) if isinstance(self.sites, str) else tuple(self.sites))
+        object.__setattr__(self, "sites", site_names(self.sites))
 
     @property
     def n_latents(self) -> int:
@@ -140,7 +140,7 @@ def _train(
     from controls.finders._module import as_found, endless, width_of
 
     width = width_of(problem, trainer.sites)
-    seed = int(rng.integers(2**31))
+    seed = int(random_generator(rng).integers(2**31))
     config = {"layer": 0, "lm_name": "none", **copy.deepcopy(dict(trainer.config))}
     config |= {"activation_dim": width, "steps": trainer.steps, "seed": seed, "device": trainer.device}
     with undisturbed(seed, _PACKAGE) as folder:

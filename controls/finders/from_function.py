@@ -12,6 +12,7 @@ from controls.core.dictionary import Dictionary, side_by_side
 from controls.core.errors import InputTypeError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
+from controls.core.validate import random_generator, site_names
 from controls.finders._undisturbed import undisturbed
 
 
@@ -58,7 +59,7 @@ class Function(Trainer):
         if isinstance(self.function, type) or not callable(self.function):
             got = self.function.__name__ if isinstance(self.function, type) else type(self.function).__name__
             raise InputTypeError(f"function must be a function fit(activations, seed), got {got}.")
-        object.__setattr__(self, "sites", (self.sites,) if isinstance(self.sites, str) else tuple(self.sites))
+        object.__setattr__(self, "sites", site_names(self.sites))
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -76,6 +77,6 @@ class Function(Trainer):
 
         rows = side_by_side(problem, self.sites, np.arange(problem.n))
         rows.flags.writeable = False
-        seed = int(rng.integers(2**31))
+        seed = int(random_generator(rng).integers(2**31))
         with undisturbed(seed, getattr(self.function, "__name__", "function")):
             return as_found(self.function(rows, seed), rows.shape[1], self.sites)

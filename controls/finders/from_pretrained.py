@@ -11,6 +11,7 @@ from controls.core.dictionary import Dictionary, DictionaryTrainer, as_dictionar
 from controls.core.errors import CannotControl, InputError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
+from controls.core.validate import site_names
 
 
 @final
@@ -58,7 +59,7 @@ class Pretrained(DictionaryTrainer):
 
     def __post_init__(self) -> None:
         as_dictionary(self.finding)
-        object.__setattr__(self, "sites", (self.sites,) if isinstance(self.sites, str) else tuple(self.sites))
+        object.__setattr__(self, "sites", site_names(self.sites))
 
     @property
     def n_latents(self) -> int:

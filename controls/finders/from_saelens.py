@@ -15,7 +15,7 @@ from controls.core.dictionary import Dictionary, DictionaryTrainer
 from controls.core.errors import CannotControl, InputError, InputTypeError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
-from controls.core.validate import real_number, whole_number
+from controls.core.validate import random_generator, real_number, site_names, whole_number
 from controls.finders._undisturbed import imported, member, undisturbed
 
 _PACKAGE = "sae-lens"
@@ -108,7 +108,7 @@ TopKTrainingSAEConfig(d_in=64, d_sae=512, k=8), got str.
                 raise InputError(f"settings must not have {name!r}: {instead}.")
         object.__setattr__(self, "config", copy.deepcopy(self.config))
         object.__setattr__(self, "settings", copy.deepcopy(dict(self.settings)))
-        object.__setattr__(self, "sites", (self.sites,) if isinstance(self.sites, str) else tuple(self.sites))
+        object.__setattr__(self, "sites", site_names(self.sites))
 
     @property
     def n_latents(self) -> int:
@@ -171,7 +171,7 @@ def _train(trainer: SAELens, problem: Problem, rng: np.random.Generator, steps: 
     width = width_of(problem, trainer.sites)
     if trainer.config.d_in != width:
         raise InputError(f"config must have d_in = {width}, the activations' width, got {trainer.config.d_in}.")
-    with undisturbed(int(rng.integers(2**31)), _PACKAGE) as folder:
+    with undisturbed(int(random_generator(rng).integers(2**31)), _PACKAGE) as folder:
         library = imported("sae_lens", _PACKAGE)
         sae = _sae_of(library, trainer.config)
         parts = _parts(sae, hold.part) if hold is not None else ()

@@ -12,7 +12,7 @@ from controls.core.dictionary import Dictionary, DictionaryTrainer
 from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
-from controls.core.validate import real_number, whole_number
+from controls.core.validate import random_generator, real_number, site_names, whole_number
 from controls.finders._undisturbed import imported, member, undisturbed
 
 _PACKAGE = "eai-sparsify"
@@ -93,7 +93,7 @@ class Sparsify(DictionaryTrainer):
         real_number(self.lr, "lr", low=0, high=np.inf)
         real_number(self.auxk_alpha, "auxk_alpha", low=0, high=np.inf, open_ends=False)
         object.__setattr__(self, "config", copy.deepcopy(self.config))
-        object.__setattr__(self, "sites", (self.sites,) if isinstance(self.sites, str) else tuple(self.sites))
+        object.__setattr__(self, "sites", site_names(self.sites))
 
     @property
     def n_latents(self) -> int:
@@ -151,7 +151,7 @@ def _train(trainer: Sparsify, problem: Problem, rng: np.random.Generator, steps:
     from controls.finders._sparse_coder import Dense
 
     width = width_of(problem, trainer.sites)
-    with undisturbed(int(rng.integers(2**31)), _PACKAGE):
+    with undisturbed(int(random_generator(rng).integers(2**31)), _PACKAGE):
         made = member(imported("sparsify", _PACKAGE), "SparseCoder", _PACKAGE)
         coder = made(width, copy.deepcopy(trainer.config), device=trainer.device)
         _loop(coder, trainer, endless(problem, trainer.sites, trainer.batch_size, rng), steps, hold)

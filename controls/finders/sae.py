@@ -9,10 +9,19 @@ from typing import Literal, final
 import numpy as np
 
 from controls.core.dictionary import DictionaryTrainer
-from controls.core.errors import InputError
+from controls.core.errors import InputError, InputTypeError
 from controls.core.problem import Problem
 from controls.core.trainer import Trainer
-from controls.core.validate import as_activations, one_of, read_only, real_number, true_or_false, whole_number
+from controls.core.validate import (
+    as_activations,
+    in_one_line,
+    one_of,
+    read_only,
+    real_number,
+    site_names,
+    true_or_false,
+    whole_number,
+)
 from controls.finders.autoencoder import SparseAutoencoder
 
 Activation = Literal["topk", "batchtopk", "jumprelu", "relu"]
@@ -125,8 +134,7 @@ class SAE(DictionaryTrainer):
         real_number(self.bandwidth, "bandwidth", low=0, high=np.inf)
         true_or_false(self.normalize, "normalize")
         for name in ("sites", "targets"):
-            given = getattr(self, name)
-            sites = (given,) if isinstance(given, str) else tuple(given)
+            sites = site_names(getattr(self, name), name)
             if len(set(sites)) < len(sites):
                 raise InputError(f"{name} must be different sites, got {sites}.")
             object.__setattr__(self, name, sites)
@@ -265,11 +273,15 @@ def train_many(
     """
     from controls.finders._training import train
 
+    if not isinstance(trainers, (list, tuple)):
+        raise InputTypeError(f"trainers must be a list of SAE trainers, got {in_one_line(trainers)}; put it in a list.")
     return train(trainers, problems, rngs)
 
 
 def settings_of(trainer: SAE | HeldSAE | UntrainedSAE) -> SAE:
-    """Return the SAE settings of a trainer, held or not."""
+    """Return the SAE settings of a trainer, held or not; refuse others."""
+    if not isinstance(trainer, (SAE, HeldSAE, UntrainedSAE)):
+        raise InputTypeError(f"trainers must be a sequence of SAE trainers, got {in_one_line(trainer)} for one.")
     return trainer if isinstance(trainer, SAE) else trainer.sae
 
 

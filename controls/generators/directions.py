@@ -15,7 +15,7 @@ from controls.core.errors import CannotControl, InputError
 from controls.core.finding_properties import DirectionAlignment, FiringCounts, LatentCount, Lengths, MeanLatents
 from controls.core.problem import Problem
 from controls.core.properties import Stated
-from controls.core.validate import one_of
+from controls.core.validate import one_of, random_generator
 from controls.generators.direction_laws import LAWS, WORDS, Law, draw_directions
 from controls.generators.read_directions import read_directions, read_threshold
 
@@ -103,6 +103,7 @@ class RandomDirections(FindingControl):
 
     def draw_finding(self, finding: Any, problem: Problem, rng: np.random.Generator) -> Any:
         """Return the finding with random directions."""
+        random_generator(rng)
         if hasattr(finding, "coef_"):
             return self._probe(finding, problem, rng)
         if isinstance(finding, np.ndarray) and finding.ndim == 1:

@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 
 from controls.core.dictionary import Block, Dictionary, as_dictionary, side_by_side
-from controls.core.errors import TrainerError
+from controls.core.errors import InputTypeError, TrainerError
 from controls.core.problem import Problem
 
 _ROWS_AT_ONCE = 1 << 14
 
 
+def _require_problem(problem: Any) -> None:
+    if not isinstance(problem, Problem):
+        raise InputTypeError(f"problem must be a Problem, got {type(problem).__name__}; give ct.Problem(activations).")
+
+
 def checked_blocks(dictionary: Dictionary, problem: Problem) -> Iterator[Block]:
     """Yield blocks of rows whose latents and reconstruction have the right shape and are finite."""
+    _require_problem(problem)
     for block in dictionary.blocks(problem):
         if block.reconstruction.shape != block.targets.shape:
             raise TrainerError(
@@ -27,6 +33,7 @@ def checked_blocks(dictionary: Dictionary, problem: Problem) -> Iterator[Block]:
 
 def checked_latents(dictionary: Dictionary, problem: Problem) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield row indices (b,) and their latents (b, m), of the right shape and finite."""
+    _require_problem(problem)
     for rows, latents in dictionary.latents(problem):
         if latents.shape != (len(rows), dictionary.n_latents):
             raise TrainerError(
@@ -55,6 +62,7 @@ def latents_of(dictionary: Dictionary, problem: Problem, columns: np.ndarray) ->
 
 def target_mean(dictionary: Dictionary, problem: Problem) -> np.ndarray:
     """Return the mean of what is to be reconstructed, shape (d_out,), float64."""
+    _require_problem(problem)
     total: Any = 0.0
     for start in range(0, problem.n, _ROWS_AT_ONCE):
         rows = np.arange(start, min(start + _ROWS_AT_ONCE, problem.n))

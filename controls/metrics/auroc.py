@@ -133,7 +133,8 @@ def second_class(problem: Problem) -> np.ndarray:
     if problem.labels is None:
         raise InputError("labels must be given where latents are scored against them, got a problem without labels.")
     if problem.target != "binary" or len(problem.classes) != 2:
-        raise InputError(f"labels must be two classes, got {problem.target} labels; ask about one class at a time.")
+        got = f"{len(problem.classes)} of them" if problem.target == "binary" else f"{problem.target} labels"
+        raise InputError(f"labels must be two classes, got {got}; ask about one class at a time.")
     return problem.label_codes == 1
 
 

@@ -44,8 +44,10 @@ class TokenEntropy:
 
     Notes
     -----
-    Under a control, latents may fire less or more often, which alone moves "none"; use "shuffle", or
-    look at ``per_latent``, before reading a difference as one of meaning. Measured: docs/how_to/dictionary_metrics.md.
+    Under a control, latents may fire less or more often, which alone moves "none". "shuffle" puts the zero right and
+    not the scale: a latent for one token that fires on r of n rows has 0 − H₀, which is near −log r. Look at
+    H/H₀ as well (``none / (none - shuffle)``), and at ``per_latent``, before reading a difference as one of
+    meaning: the two may disagree (case_studies/sae_on_random_models). Measured: docs/how_to/dictionary_metrics.md.
 
     Time: one encoding, and O(nnz) of the latents that fire, per shuffle too. Memory: one block, and 12 bytes for each
     pair of a token and a latent that fires on it, per shuffle too.

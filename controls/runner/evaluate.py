@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from controls.core.arrays import take_rows
+from controls.core.dictionary import remarks_of
 from controls.core.errors import ControlsError, InputError, TrainerError
 from controls.core.label_sets import LabelSets
 from controls.core.metric import ColumnMetric, FindingMetric, Metric
@@ -64,6 +65,7 @@ class Evaluator:
     ready: Mapping[int, Any] | None = None  # findings by fold, where they were made beside those of other draws
     redraw: Redraw | None = None  # of what is found, where a control acts on that
     findings: dict[int, Any] | None = None  # of the problem itself, by fold, where controls on findings need them
+    remarks: dict[int, tuple[str, ...]] | None = None  # of dictionaries on how they were found, by fold
     _engines: dict[str, Engine] = field(default_factory=dict)
 
     @property
@@ -86,7 +88,7 @@ class Evaluator:
 
     def drawn(self, problem: Problem) -> Evaluator:
         """Return the evaluator of a problem that a control drew from this one's."""
-        return replace(self, problem=problem, findings=None, _engines={})
+        return replace(self, problem=problem, findings=None, remarks=None, _engines={})
 
     def evaluate(self, labels: np.ndarray, *, wanted: np.ndarray | None = None) -> Evaluation:
         """Return what columns of labels (n, B) score.
@@ -230,6 +232,8 @@ class Evaluator:
         finding = self._fitted(self.trainer, k, training)
         if self.findings is not None:
             self.findings[k] = finding
+        if self.remarks is not None:
+            self.remarks[k] = remarks_of(finding)
         return finding
 
     def _redrawn(self, redraw: Redraw, k: int, training: Problem) -> Any:

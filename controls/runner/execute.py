@@ -38,6 +38,7 @@ class Run:
     drawn: tuple[Drawn, ...]
     tolerance: float
     rounding: float = 0.0  # of scores near 1, where activations are drawn in another place of a narrow type
+    remarks: tuple[str, ...] = ()  # of what was found in the problem itself, on how it was found
     refitted: tuple[np.ndarray, ...] = ()  # deviations of the observed score and of each control, where units left
 
 
@@ -88,11 +89,11 @@ class _Running:
         self.total = 1 + sum(planned.draws for planned in plan.controls) + self.refits
 
     def run(self) -> Run:
-        observed, tolerance = self._observed()
+        observed, tolerance, remarks = self._observed()
         self._report(1, "the problem itself")
         drawn = tuple(self._draws(planned, observed) for planned in self.plan.controls)
         refitted = self._refitted() if self.refits else ()
-        return Run(observed, drawn, tolerance, _rounding(self.evaluator.problem), refitted)
+        return Run(observed, drawn, tolerance, _rounding(self.evaluator.problem), remarks, refitted)
 
     def stopped(self) -> str:
         """Return what to say where the run was stopped."""
@@ -105,21 +106,24 @@ class _Running:
         if self.means.progress is not None:
             self.means.progress(self.done, self.total, what)
 
-    def _observed(self) -> tuple[Evaluation, float]:
-        """Return what the problem itself scores, and up to which difference scores count as tied."""
+    def _observed(self) -> tuple[Evaluation, float, tuple[str, ...]]:
+        """Return what the problem itself scores, which difference counts as a tie, and remarks on what was found."""
         memory, evaluator = self.means.memory, self.evaluator
         known = memory.get("observed")
         if known is not None:
             tolerance, left_out = float(known.pop("tolerance")), bool(known.pop("left_out"))
-            return Evaluation(**known, left_out=left_out), tolerance  # type: ignore[arg-type]
+            remarks = tuple(known.pop("remarks").tolist())
+            return Evaluation(**known, left_out=left_out), tolerance, remarks  # type: ignore[arg-type]
         changed = any(isinstance(planned.control, FindingControl) for planned in self.plan.controls)
+        said: dict[int, tuple[str, ...]] = {}
+        own = replace(evaluator, findings=self.findings if changed else None, remarks=said)
         with _limited(evaluator):
-            observed = replace(evaluator, findings=self.findings if changed else None).evaluate(
-                _column(evaluator.problem)
-            )
+            observed = own.evaluate(_column(evaluator.problem))
+        remarks = tuple(f"what was found in fold {k}: {remark}." for k in sorted(said) for remark in said[k])
         arrays = {name: np.asarray(part) for name, part in vars(observed).items() if part is not None}
-        memory.put({"observed": {**arrays, "tolerance": np.array(evaluator.tolerance)}})
-        return observed, evaluator.tolerance
+        more = {"tolerance": np.array(evaluator.tolerance), "remarks": np.array(remarks, dtype=str)}
+        memory.put({"observed": {**arrays, **more}})
+        return observed, evaluator.tolerance, remarks
 
     def _draws(self, planned: PlannedControl, observed: Evaluation) -> Drawn:
         collected = Collected(planned, len(observed.deviations), self.means.memory, self.evaluator.problem)

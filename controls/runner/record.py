@@ -58,7 +58,7 @@ def run_prepared(prepared: Prepared, means: Means, title: str) -> tuple[Result, 
         alpha=study.alpha,
         smallest_effect=study.smallest_effect,
         target=study.target,
-        notes=_notes(evaluator, score, title),
+        notes=(*_notes(evaluator, score, title), *run.remarks),
         provenance=_provenance(prepared, means.memory.where, started, time.perf_counter() - clock),
         ceiling=evaluator.metric.ceiling,
     )

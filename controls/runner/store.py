@@ -19,7 +19,7 @@ from typing import Any
 from controls.core.errors import InputTypeError, StoreError
 from controls.core.validate import plain_text
 
-SCHEMA = 1
+SCHEMA = 2
 _APPLICATION = 0x6374726C  # "ctrl", in the header of the file
 _MAGIC = b"SQLite format 3\0"
 _WAIT = 60.0  # seconds that a writer waits for another

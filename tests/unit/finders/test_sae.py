@@ -1,6 +1,7 @@
 """SAEs as users meet them: settings, bad input, what is left alone, held parts, streams and checkpoints."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -75,6 +76,17 @@ def test_odd_arguments_are_refused(X):
         sae(sites=("a", "a"))
     with pytest.raises(InputTypeError, match="batches must be numbers, got <U1 in batch 0"):
         ct.finders.train_stream(sae(), [np.array([["a", "b"]])], np.random.default_rng(0))
+    for sites in (None, 3, (1,)):
+        with pytest.raises(InputTypeError, match="sites must be names of sites"):
+            sae(sites=sites)
+    with pytest.raises(InputTypeError, match="trainers must be a list of SAE trainers"):
+        ct.finders.train_many(sae(), [X], [np.random.default_rng(0)])
+    with pytest.raises(InputTypeError, match="trainers must be a sequence of SAE trainers, got PCA"):
+        ct.finders.train_many([ct.finders.PCA(2)], [X], [np.random.default_rng(0)])
+    with pytest.raises(InputTypeError, match="rng must be a numpy Generator, got None"):
+        ct.finders.PCA(2).fit(ct.Problem(X), None)
+    with pytest.raises(InputTypeError, match="problem must be a Problem, got ndarray"):
+        ct.metrics.explained_variance(np.eye(X.shape[1]), X)
     with pytest.raises(InputError, match="must take steps to read a stream"):
         ct.finders.train_stream(sae().untrained(), [X], np.random.default_rng(0))
 
@@ -208,9 +220,35 @@ def test_trainers_that_differ_in_more_are_not_trained_together(X):
         ct.finders.train_many([sae(), sae()], [X, X[:, :4]], rngs)
 
 
-def test_an_sae_whose_latents_die_says_so(X):
-    found = sae(activation="relu", k=0, sparsity=1e3, lr=0.1, steps=300).fit(ct.Problem(X), np.random.default_rng(0))
-    assert "100% of the latents" in found.remarks[0]
+def test_as_many_latents_are_active_as_was_asked_for_also_before_training():
+    rng = np.random.default_rng(0)
+    code = (rng.random((2000, 64)) < 4 / 64) * rng.uniform(0.5, 1.5, (2000, 64))
+    problem = ct.Problem(code @ rng.standard_normal((64, 16)))
+    for steps in (100, 200, 400):
+        trainer = ct.finders.SAE(64, activation="batchtopk", k=4, steps=steps, batch_size=64)
+        found = trainer.fit(problem, np.random.default_rng(1))
+        assert 3.4 < -ct.metrics.neg_l0(found, problem) < 4.6
+    start = trainer.untrained().fit(problem, np.random.default_rng(1))
+    assert 3.4 < -ct.metrics.neg_l0(start, problem) < 4.6
+
+
+def test_an_sae_whose_latents_die_says_so_and_so_does_the_report(X, tmp_path):
+    dying = sae(activation="relu", k=0, sparsity=1e3, lr=0.1, steps=300)
+    found = dying.fit(ct.Problem(X), np.random.default_rng(0))
+    assert re.fullmatch(r"\d+% of the latents were not active in the last 100 steps", found.remarks[0])
+    assert sae().fit(ct.Problem(X), np.random.default_rng(0)).remarks == ()
+    settings = {"controls": [ct.ShuffleDecoder()], "scoring": ct.metrics.cosine_similarity, "cv": 2, "draws": 3}
+    for trainer, several in ((dying, 1), (ct.finders.Seeds(dying, 2), 2)):
+        if several == 2:
+            settings["scoring"] = ct.metrics.SeedStability(alive_only=False)
+        first, again = (
+            ct.measure(trainer, ct.Problem(X), store=tmp_path / "s", title=str(several), **settings) for _ in range(2)
+        )
+        said = [note for note in first.notes if "of the latents were not active" in note]
+        folds = [f"what was found in fold {k}" for k in (0, 1) for _ in range(several)]
+        assert [note.split(":")[0] for note in said] == folds
+        assert again.notes == first.notes
+        assert said[0].split()[-1] in str(first)
 
 
 # -- streams ---------------------------------------------------------------------------------------
