@@ -39,7 +39,7 @@ class Embedding:
         """Return the most frequent of the tokens that differ in case and spaces only."""
         first: dict[str, int] = {}
         for place, text in enumerate(self.texts):
-            spelling = text.strip().casefold() or text
+            spelling = text.strip().casefold()  # "" of spaces and line ends alone, which are one spelling
             first.setdefault(f"{spelling} {place}" if _PART in text else spelling, place)
         places = np.array(list(first.values()))
         return Embedding(self.rows[places], self.counts[places], tuple(self.texts[place] for place in places))

@@ -11,7 +11,7 @@ from case_studies.embedding_matrix.plan import BY_FREQUENCY, STAGES
 from case_studies.embedding_matrix.report import REAL, error_names, values
 from case_studies.embedding_matrix.rows import CONTROLS
 
-_COLOURS = ("#1b5e9c", "#b4451f", "#e0a03c", "#6c8c3c", "#8a5a9e")
+_COLOURS = ("#1b5e9c", "#b4451f", "#e0a03c", "#6c8c3c", "#8a5a9e", "#4a4a4a")
 
 
 def draw(results: dict[str, Any]) -> Figure:
@@ -25,7 +25,7 @@ def draw(results: dict[str, Any]) -> Figure:
         _by_sparsity(axes[2], results["smollm2"], "SmolLM2", counted=BY_FREQUENCY)
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("share of the squared error left")
+    axes[0].set_ylabel("share of the squared error left, refitted")
     handles, names = axes[1].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=8, frameon=False)
     return figure
@@ -34,7 +34,7 @@ def draw(results: dict[str, Any]) -> Figure:
 def _by_sparsity(axes: Axes, part: dict[str, Any], title: str, **where: Any) -> None:
     active = part["plan"]["active"]
     for rows, colour in zip((REAL, *CONTROLS), _COLOURS, strict=True):
-        found = [values(part["cells"], error, rows=rows, **where) for error in error_names(part)]
+        found = [values(part["cells"], error, rows=rows, **where) for error in error_names(part, "refit")]
         axes.plot(active, [each.mean() for each in found], color=colour, label=rows, lw=1.5)
         for k, each in zip(active, found, strict=True):
             axes.plot([k] * len(each), each, ".", color=colour, ms=3, alpha=0.5)
@@ -46,7 +46,7 @@ def _by_sparsity(axes: Axes, part: dict[str, Any], title: str, **where: Any) -> 
 
 def _over_training(axes: Axes, results: dict[str, Any]) -> None:
     part, steps = results["tiny"], results["steps"]
-    errors = error_names(part)
+    errors = error_names(part, "refit")
     score = errors[len(errors) // 2]
     for rows, colour in zip((REAL, *CONTROLS), _COLOURS, strict=True):
         found = [values(part["cells"], score, rows=rows, stage=stage, counted=BY_FREQUENCY) for stage in STAGES]
@@ -54,4 +54,4 @@ def _over_training(axes: Axes, results: dict[str, Any]) -> None:
         for stage, each in zip(STAGES, found, strict=True):
             axes.plot([steps[stage]] * len(each), each, ".", color=colour, ms=3, alpha=0.5)
     axes.set_xlabel("training step")
-    axes.set_title(f"tiny model, {score.replace('error ', '')} active atoms", fontsize=10)
+    axes.set_title(f"tiny model, {score.replace('refit ', '')} active atoms", fontsize=10)

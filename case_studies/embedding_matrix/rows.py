@@ -27,6 +27,14 @@ def gaussian_by_frequency(embedding: Embedding, rng: np.random.Generator) -> np.
     return np.asarray(ct.GaussianActivations(within="band").draw(problem, rng).X)
 
 
+def gaussian_by_weight(embedding: Embedding, rng: np.random.Generator) -> np.ndarray:
+    """Return normal rows of the mean and covariance in which tokens count by their frequency, as errors do."""
+    weights = embedding.counts / embedding.counts.sum()
+    mean = weights @ embedding.rows
+    spread = np.sqrt(weights)[:, None] * (embedding.rows - mean)  # its squares sum to the covariance
+    return mean + rng.standard_normal((len(weights), len(weights))) @ spread
+
+
 def spectrum_matched(embedding: Embedding, rng: np.random.Generator) -> np.ndarray:
     """Return the rows' mean plus a matrix of the same singular values and uniform singular vectors."""
     mean = embedding.rows.mean(axis=0)
@@ -64,6 +72,7 @@ def _frame(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
 CONTROLS: dict[str, Callable[[Embedding, np.random.Generator], np.ndarray]] = {
     "Gaussian": gaussian,
     "Gaussian by frequency": gaussian_by_frequency,
+    "Gaussian, weighted": gaussian_by_weight,
     "spectrum-matched": spectrum_matched,
     "bounded cosine": bounded_cosine,
 }

@@ -11,37 +11,36 @@ import argparse
 import functools
 import json
 import platform
-import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from case_studies import smollm2
+from case_studies import page, smollm2
 from case_studies.embedding_matrix import embeddings
 from case_studies.embedding_matrix.embeddings import Embedding
 from case_studies.embedding_matrix.figure import draw
-from case_studies.embedding_matrix.plan import ALIKE, BY_FREQUENCY, FULL, HERE, SHORT, SPELLINGS, STAGES, Plan, Pursuit
-from case_studies.embedding_matrix.pursuit import scores
-from case_studies.embedding_matrix.report import REAL, into_readme, report
+from case_studies.embedding_matrix.plan import (
+    ALIKE,
+    BY_FREQUENCY,
+    COUNTED,
+    FULL,
+    HERE,
+    SHORT,
+    SPELLINGS,
+    STAGES,
+    Plan,
+    Pursuit,
+)
+from case_studies.embedding_matrix.pursuit import SCORED, scores
+from case_studies.embedding_matrix.report import REAL, report
 from case_studies.embedding_matrix.rows import CONTROLS
+from case_studies.files import all_kept
 from case_studies.tiny_lm import plan as tiny
-from case_studies.tiny_lm.checkpoints import write_json
 from case_studies.tiny_lm.corpus import Corpus, read_corpus
 from case_studies.tiny_lm.run import train_all
 from controls.core.rng import stream
-
-
-def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return a part that is done, or do it and keep it."""
-    if not path.exists():
-        started = time.perf_counter()
-        record = make()
-        write_json(path, record | {"seconds": time.perf_counter() - started})
-        print(f"{path.stem}: {time.perf_counter() - started:.0f} s", flush=True)
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def tiny_seed(seed: int, plan: Pursuit, corpus: Corpus, checkpoints: Path) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def tiny_seed(seed: int, plan: Pursuit, corpus: Corpus, checkpoints: Path) -> di
     cells, facts = [], {}
     for stage in STAGES:
         embedding = embeddings.of_tiny_model(seed, stage, corpus, plan.tokens, checkpoints)
-        for counted in (BY_FREQUENCY, ALIKE, SPELLINGS) if stage == STAGES[-1] else (BY_FREQUENCY,):
+        for counted in COUNTED if stage == STAGES[-1] else (BY_FREQUENCY,):
             chosen = _counted(embedding, counted)
             facts[counted] = _facts(chosen)
             for rows in (REAL, *CONTROLS):
@@ -59,29 +58,17 @@ def tiny_seed(seed: int, plan: Pursuit, corpus: Corpus, checkpoints: Path) -> di
     return {"cells": cells, "facts": facts}
 
 
-def draws_of_smollm2(plan: Pursuit, draws: int, parts: Path) -> dict[str, Any]:
-    """Return the scores of SmolLM2's embedding and of each draw of every control, draw by draw."""
-    embedding = functools.cache(lambda: embeddings.of_smollm2(plan.tokens))
-
-    def of_draw(draw: int) -> dict[str, Any]:
-        cells = []
-        for counted in (BY_FREQUENCY, SPELLINGS):
-            chosen = _counted(embedding(), counted)
-            for rows in (REAL, *CONTROLS) if draw == 0 else tuple(CONTROLS):
-                rng = stream(draw, "embedding_matrix", "SmolLM2", counted, rows)
-                cells.append({"seed": draw, "counted": counted, "rows": rows, **_scores(chosen, rows, plan, rng)})
-        return {"cells": cells}
-
-    def facts() -> dict[str, Any]:
-        return {counted: _facts(_counted(embedding(), counted)) for counted in (BY_FREQUENCY, SPELLINGS)}
-
-    found = [kept(parts / f"smollm2-draw{draw}.json", lambda draw=draw: of_draw(draw)) for draw in range(draws)]
-    return {
-        "cells": [cell for each in found for cell in each["cells"]],
-        "seconds": sum(each["seconds"] for each in found),
-        "draws": draws,
-        "facts": kept(parts / "smollm2-facts.json", facts),
-    }
+def draw_of_smollm2(draw: int, plan: Pursuit) -> dict[str, Any]:
+    """Return the scores of SmolLM2's embedding, with a dictionary seed of its own, and of one draw of every control."""
+    embedding = embeddings.of_smollm2(plan.tokens)
+    cells, facts = [], {}
+    for counted in COUNTED:
+        chosen = _counted(embedding, counted)
+        facts[counted] = _facts(chosen)
+        for rows in (REAL, *CONTROLS):
+            rng = stream(draw, "embedding_matrix", "SmolLM2", counted, rows)
+            cells.append({"seed": draw, "counted": counted, "rows": rows, **_scores(chosen, rows, plan, rng)})
+    return {"cells": cells, "facts": facts}
 
 
 def _counted(embedding: Embedding, how: str) -> Embedding:
@@ -96,26 +83,27 @@ def _scores(embedding: Embedding, rows: str, plan: Pursuit, rng: np.random.Gener
 
 
 def _facts(embedding: Embedding) -> dict[str, Any]:
-    share = embedding.counts / embedding.counts.sum()
+    scored = embedding.counts[::SCORED] / embedding.counts[::SCORED].sum()
     return {
         "tokens": len(embedding.rows),
         "width": embedding.rows.shape[1],
         "read": int(embedding.counts.sum()),
-        "as good as": round(1 / float(np.square(share).sum())),
+        "scored as good as": round(1 / float(np.square(scored).sum())),
     }
 
 
-def study(plan: Plan, parts: Path, checkpoints: Path) -> dict[str, Any]:
+def study(plan: Plan, parts: Path, checkpoints: Path, jobs: int = 1) -> dict[str, Any]:
     """Return the results as a record."""
     short = plan == SHORT
     sizes = tiny.SHORT if short else tiny.FULL
     corpus = read_corpus(sizes)
     if short:
         train_all(sizes, corpus, checkpoints, arms=["trained"])
-    seeds = [
-        kept(parts / f"tiny-seed{seed}.json", lambda seed=seed: tiny_seed(seed, plan.tiny, corpus, checkpoints))
+    wanted = {
+        parts / f"tiny-seed{seed}.json": functools.partial(tiny_seed, seed, plan.tiny, corpus, checkpoints)
         for seed in range(plan.seeds)
-    ]
+    }
+    seeds = all_kept(wanted, jobs)
     results: dict[str, Any] = {
         "form": "short" if short else "full",
         "python": platform.python_version(),
@@ -130,18 +118,19 @@ def study(plan: Plan, parts: Path, checkpoints: Path) -> dict[str, Any]:
         "smollm2": {},
     }
     if plan.smollm2 is not None and smollm2.is_installed():
-        results["smollm2"] = {"plan": asdict(plan.smollm2), **draws_of_smollm2(plan.smollm2, plan.draws, parts)}
+        wanted = {
+            parts / f"smollm2-draw{draw}.json": functools.partial(draw_of_smollm2, draw, plan.smollm2)
+            for draw in range(plan.draws)
+        }
+        draws = all_kept(wanted, jobs)
+        results["smollm2"] = {
+            "plan": asdict(plan.smollm2),
+            "draws": plan.draws,
+            "seconds": sum(found["seconds"] for found in draws),
+            "facts": draws[0]["facts"],
+            "cells": [cell for found in draws for cell in found["cells"]],
+        }
     return json.loads(json.dumps(results))
-
-
-def keep(results: dict[str, Any], place: Path) -> None:
-    """Write results.json and the figure, and the README's block where there is a README."""
-    write_json(place / "results.json", results)
-    draw(results).savefig(place / "errors.png", dpi=130)
-    readme = place / "README.md"
-    if readme.exists():
-        readme.write_text(into_readme(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
-    print(f"Written: {place / 'results.json'}, {place / 'errors.png'}")
 
 
 def main(arguments: list[str] | None = None, folder: Path | None = None) -> dict[str, Any]:
@@ -149,14 +138,15 @@ def main(arguments: list[str] | None = None, folder: Path | None = None) -> dict
     parser = argparse.ArgumentParser(prog="python -m case_studies.embedding_matrix.run", description=__doc__)
     parser.add_argument("--short", action="store_true", help="smaller models, trained here, without SmolLM2")
     parser.add_argument("--publish", action="store_true", help="write README and results.json of the short form, too")
+    parser.add_argument("--jobs", type=int, default=2, help="processes, a thread each (default: 2)")
     chosen = parser.parse_args(arguments)
     place = folder or (HERE if chosen.publish or not chosen.short else None)
     own = (place or HERE) / "parts" / ("short" if chosen.short else "full")
     checkpoints = own / "models" if chosen.short else tiny.default_folder()
-    results = study(SHORT if chosen.short else FULL, own, checkpoints)
+    results = study(SHORT if chosen.short else FULL, own, checkpoints, chosen.jobs)
     print(f"\n{report(results)}")
     if place is not None:
-        keep(results, place)
+        page.keep(place, results, report(results), errors=draw(results))
     return results
 
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-BEGIN, END = "<!-- results: written by run.py -->", "<!-- end of results -->"
+from case_studies import page
 
 
 def report(results: dict[str, Any]) -> str:
     """Return the results as Markdown."""
     return "\n\n".join([_facts(results), _ladder(results), _pairs(results)]) + "\n"
-
-
-def into_readme(readme: str, results: dict[str, Any]) -> str:
-    """Return the README with the results between its markers."""
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n{report(results)}{END}{rest.split(END)[1]}"
 
 
 def _facts(results: dict[str, Any]) -> str:
@@ -34,7 +28,7 @@ def _ladder(results: dict[str, Any]) -> str:
         for name, counts in results["rungs"].items()
     ]
     chance = results["alpha"] * results["pairs"]
-    table = _table(["null", "pairs, max-T at .05", "pairs, BH at .05", "pairs, uncorrected"], rows)
+    table = page.table(["null", "pairs, max-T at .05", "pairs, BH at .05", "pairs, uncorrected"], rows)
     return f"{table}\n\nOf pairs that fire together by chance, {chance:,.0f} would survive uncorrected."
 
 
@@ -51,9 +45,4 @@ def _pairs(results: dict[str, Any]) -> str:
         for pair in results["named"]
     ]
     head = ["latents", "fire", "together", "expected", "z", "most often at"]
-    return f"The pairs that stand out most under the last null:\n\n{_table(head, rows)}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"The pairs that stand out most under the last null:\n\n{page.table(head, rows)}"

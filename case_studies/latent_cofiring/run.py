@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 import numpy as np
 
 import controls as ct
+from case_studies import page
 from case_studies.latent_cofiring.plan import FULL, HERE, LADDER, LAYER, SHORT, Plan
-from case_studies.latent_cofiring.report import into_readme, report
+from case_studies.latent_cofiring.report import report
 from case_studies.latent_cofiring.sae import train
 from controls.demo import corpus, minilm
 
@@ -98,16 +98,6 @@ def _named(found: Any, latents: ct.Problem, tokenizer: Any) -> list[dict[str, An
     return named
 
 
-def keep(results: dict[str, Any], found: Any, place: Path) -> None:
-    """Write results.json and the figure, and the README's block where there is a README."""
-    (place / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    found.plot().savefig(place / "pairs.png", dpi=130)
-    readme = place / "README.md"
-    if readme.exists():
-        readme.write_text(into_readme(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
-    print(f"Written: {place / 'results.json'}, {place / 'pairs.png'}")
-
-
 def main(arguments: list[str] | None = None, folder: Path | None = None) -> dict[str, Any]:
     """Run the case study with these arguments of the command line; return the results."""
     parser = argparse.ArgumentParser(prog="python -m case_studies.latent_cofiring.run", description=__doc__)
@@ -120,7 +110,7 @@ def main(arguments: list[str] | None = None, folder: Path | None = None) -> dict
     print(f"\n{found}\n\n{report(results)}")
     place = folder or (HERE if chosen.publish or not chosen.short else None)
     if place is not None:
-        keep(results, found, place)
+        page.keep(place, results, report(results), pairs=found.plot())
     return results
 
 

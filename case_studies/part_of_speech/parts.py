@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import functools
-import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import controls as ct
 from case_studies import smollm2
+from case_studies.files import kept
 from case_studies.part_of_speech import plan as planned
 from case_studies.part_of_speech import readers
 from case_studies.part_of_speech.plan import LABEL_CONTROLS, LADDER, RUNGS, UNTRAINED, Plan
 from case_studies.part_of_speech.text import Sentence
-from case_studies.tiny_lm.checkpoints import write_json
 from controls.probes.from_torch import TorchTrainer
 
 PROBE = ct.probes.RidgeProbe(alpha=100.0, dtype="float32")
@@ -44,13 +42,9 @@ def run_parts(parts: Mapping[str, Callable[[], Any]], folder: Path) -> dict[str,
     """Do what the folder does not have yet, and return the figures of all parts by name."""
     done = {}
     for number, (name, work) in enumerate(parts.items(), 1):
+        print(f"{number} of {len(parts)}: {name}", flush=True)
         path = folder / "parts" / f"{name.replace('/', '_').replace(' ', '_')}.json"
-        if not path.exists():
-            clock = time.perf_counter()
-            figures = work()
-            write_json(path, {"figures": figures, "seconds": round(time.perf_counter() - clock, 1)})
-        done[name] = json.loads(path.read_text(encoding="utf-8"))
-        print(f"{number} of {len(parts)}: {name}, {done[name]['seconds']:.0f} s", flush=True)
+        done[name] = kept(path, lambda work=work: {"figures": work()})
     return done
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-BEGIN, END = "<!-- results: written by run.py -->", "<!-- end of results -->"
+from case_studies import page
 
 
 def report(results: Mapping[str, Any]) -> str:
@@ -15,12 +15,6 @@ def report(results: Mapping[str, Any]) -> str:
     parts += [_layers(results, task) for task in results["tasks"]]
     parts += [_probes(results), _differences(results), _smollm2(results)]
     return "\n\n".join(parts) + "\n"
-
-
-def into_readme(readme: str, results: Mapping[str, Any]) -> str:
-    """Return the README with the results between its markers."""
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n{report(results)}{END}{rest.split(END)[1]}"
 
 
 def _facts(results: Mapping[str, Any]) -> str:
@@ -52,7 +46,7 @@ def _orderings(found: Sequence[Mapping[str, Any]]) -> str:
     return (
         "**Which of the orderings hold.**\n\n"
         + "\n".join(lines)
-        + f"\n\n{_table(['ordering', 'where', 'selectivities', 'verdict'], rows)}"
+        + f"\n\n{page.table(['ordering', 'where', 'selectivities', 'verdict'], rows)}"
     )
 
 
@@ -70,9 +64,8 @@ def _layers(results: Mapping[str, Any], task: str) -> str:
         if max(record["p_floor"] for record in floor.values()) <= 0.05
         else "with so few draws no p can reach .05."
     )
-    return (
-        f"`{task}` in MiniLM: selectivity beside each control; {note}\n\n{_table(['control', 'draws', *layers], rows)}"
-    )
+    table = page.table(["control", "draws", *layers], rows)
+    return f"`{task}` in MiniLM: selectivity beside each control; {note}\n\n{table}"
 
 
 def _cell(record: Mapping[str, Any]) -> str:
@@ -89,7 +82,7 @@ def _probes(results: Mapping[str, Any]) -> str:
                     ((_, control),) = record["controls"].items()
                     rows.append([name.removeprefix("probes/"), task, layer, f"{record['score']:.3f}"])
                     rows[-1] += [f"{control['mean']:.3f}", _estimate(control["selectivity"])]
-    return "Probes trained alike, beside control tasks:\n\n" + _table(
+    return "Probes trained alike, beside control tasks:\n\n" + page.table(
         ["probe", "task", "layer", "accuracy", "control task", "selectivity"], rows
     )
 
@@ -106,7 +99,7 @@ def _differences(results: Mapping[str, Any]) -> str:
     head = ["redrawn", "task", "layer", "trained", "untrained", "difference in differences", "p (floor)"]
     return (
         "Difference in differences, (task − control task) of the trained model less that of untrained ones (`MLP`: "
-        f"the small MLP, all but the embeddings redrawn):\n\n{_table(head, rows)}"
+        f"the small MLP, all but the embeddings redrawn):\n\n{page.table(head, rows)}"
     )
 
 
@@ -122,7 +115,7 @@ def _smollm2(results: Mapping[str, Any]) -> str:
     controls = [f"`{name}`" for name in next(iter(next(iter(part["figures"].values())).values()))["controls"]]
     return (
         "SmolLM2 in bfloat16, whose weights were packed in 4 bits; three draws each, which describe and test "
-        f"nothing:\n\n{_table(['task', 'layer', 'accuracy', *controls], rows)}"
+        f"nothing:\n\n{page.table(['task', 'layer', 'accuracy', *controls], rows)}"
     )
 
 
@@ -133,8 +126,3 @@ def _is_sweep(name: str) -> bool:
 def _estimate(side: Sequence[float]) -> str:
     value, *ends = side
     return f"{value:+.3f}" + (f" [{ends[0]:+.3f}, {ends[1]:+.3f}]" if ends else "")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import controls as ct
-from case_studies import smollm2
+from case_studies import page, smollm2
+from case_studies.files import write
 from case_studies.part_of_speech import figure, report
 from case_studies.part_of_speech.orderings import orderings
 from case_studies.part_of_speech.parts import parts_of, run_parts
 from case_studies.part_of_speech.plan import FULL, HERE, SHORT, Plan
 from case_studies.part_of_speech.text import Sentence, choose, read_code, read_text
-from case_studies.tiny_lm.checkpoints import write, write_json
 from controls.core.key import content_key
 from controls.demo import minilm
 
@@ -101,20 +100,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     name = "the standard library's source" if given.file is None else given.file.name
     results = summarise(plan, name, sentences, run_parts(parts_of(plan, sentences, folder), folder))
     print(f"\n{report.report(results)}")
-    keep(results, HERE if given.publish or not given.short else folder)
+    place = HERE if given.publish or not given.short else folder
+    page.keep(place, results, report.report(results), selectivity=figure.figure(results))
     return results
-
-
-def keep(results: dict[str, Any], place: Path) -> None:
-    """Write results.json and the figure, and the README's block where there is a README."""
-    write_json(place / "results.json", results)
-    picture = io.BytesIO()
-    figure.figure(results).savefig(picture, format="png", dpi=130)
-    write(place / "selectivity.png", picture.getvalue())
-    readme = place / "README.md"
-    if readme.exists():
-        write(readme, report.into_readme(readme.read_text(encoding="utf-8"), results).encode())
-    print(f"Written: {place / 'results.json'}, {place / 'selectivity.png'}")
 
 
 if __name__ == "__main__":

@@ -1,38 +1,21 @@
-"""The folder of a plan: what it was trained on, a folder a run, and files that are whole or not there."""
+"""The folder of a plan: what it was trained on, and a folder a run."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
 import controls as ct
+from case_studies.files import write, write_json
 from case_studies.tiny_lm.corpus import Corpus
 from case_studies.tiny_lm.plan import Plan
 
 _COMMAND = "python -m case_studies.tiny_lm.run"
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file in one go: whoever stops the process, the file is whole or as it was before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_json(path: Path, record: Any) -> None:
-    """Write a record as JSON, in one go."""
-    write(path, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def write_state(path: Path, model: torch.nn.Module) -> None:

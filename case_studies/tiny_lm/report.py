@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from case_studies import page
 from case_studies.tiny_lm.plan import ARMS, FIRST
 
-BEGIN, END = "<!-- results: written by run.py -->", "<!-- end of results -->"
 _LEVEL = 0.01  # .05 over five comparisons
 
 
@@ -19,12 +19,6 @@ def report(results: dict[str, Any]) -> str:
     parts += [_arms(results)]
     parts += [_comparisons(results)] if results["comparisons"] else []
     return "\n\n".join(parts) + "\n"
-
-
-def into_readme(readme: str, results: dict[str, Any]) -> str:
-    """Return the README with the results between its markers."""
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n{report(results)}{END}{rest.split(END)[1]}"
 
 
 def _facts(results: dict[str, Any]) -> str:
@@ -49,7 +43,7 @@ def _replicates(results: dict[str, Any]) -> str:
     below = sum(run["held_out_end"] < results["baselines"]["bigram"] for run in runs)
     return (
         f"Held-out loss of the checkpoints, by seed ({ARMS[FIRST].words}); {below} of {len(runs)} end below the "
-        f"bigram model:\n\n{_table(['seed', *head], rows)}"
+        f"bigram model:\n\n{page.table(['seed', *head], rows)}"
     )
 
 
@@ -63,7 +57,7 @@ def _arms(results: dict[str, Any]) -> str:
         rows.append([ARMS[arm].words, f"{runs[0]['trained_parameters']:,}", f"{cosines:.3f}", f"{losses.mean():.3f}"])
         rows[-1] += [spread, each]
     head = ["embedding", "parameters trained", "largest cosine", "held-out loss", "sd over seeds", "by seed"]
-    return f"The embedding alone, at the last step:\n\n{_table(head, rows)}"
+    return f"The embedding alone, at the last step:\n\n{page.table(head, rows)}"
 
 
 def _comparisons(results: dict[str, Any]) -> str:
@@ -79,13 +73,8 @@ def _comparisons(results: dict[str, Any]) -> str:
         for item in results["comparisons"]
     ]
     head = ["difference in loss", "paired, with 95% interval", "two-sample p (floor)", "paired p (floor)"]
-    return _table([*head, "correlation over seeds", "the first is worse"], rows)
+    return page.table([*head, "correlation over seeds", "the first is worse"], rows)
 
 
 def _spread(values: list[float], digits: int) -> str:
     return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -7,7 +7,6 @@ the project's root.
 from __future__ import annotations
 
 import argparse
-import io
 import platform
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import Any, cast
 import joblib
 import numpy as np
 
+from case_studies import page
 from case_studies.tiny_lm import figure, report
 from case_studies.tiny_lm.baselines import bigram_loss, unigram_loss
-from case_studies.tiny_lm.checkpoints import claim, write, write_json
+from case_studies.tiny_lm.checkpoints import claim
 from case_studies.tiny_lm.compare import compare
 from case_studies.tiny_lm.corpus import Corpus, read_corpus
 from case_studies.tiny_lm.plan import ARMS, FULL, HERE, SHORT, Plan, default_folder
@@ -106,20 +106,10 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     corpus = read_corpus(plan)
     results = summarise(plan, corpus, train_all(plan, corpus, folder, arms=chosen.arms, jobs=chosen.jobs))
     print(f"\n{report.report(results)}")
-    keep(results, HERE if chosen.publish or not chosen.short else folder)
+    whole = not chosen.short and set(chosen.arms) == set(ARMS)  # the page is of all arms
+    place = HERE if chosen.publish or whole else folder
+    page.keep(place, results, report.report(results), losses=figure.figure(results))
     return results
-
-
-def keep(results: dict[str, Any], place: Path) -> None:
-    """Write results.json and the figure, and the README's block where there is a README."""
-    write_json(place / "results.json", results)
-    picture = io.BytesIO()
-    figure.figure(results).savefig(picture, format="png", dpi=130)
-    write(place / "losses.png", picture.getvalue())
-    readme = place / "README.md"
-    if readme.exists():
-        write(readme, report.into_readme(readme.read_text(encoding="utf-8"), results).encode())
-    print(f"Written: {place / 'results.json'}, {place / 'losses.png'}")
 
 
 if __name__ == "__main__":

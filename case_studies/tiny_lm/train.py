@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from case_studies.tiny_lm.checkpoints import run_folder, write_json, write_state
+from case_studies.files import write_json
+from case_studies.tiny_lm.checkpoints import run_folder, write_state
 from case_studies.tiny_lm.corpus import Corpus
 from case_studies.tiny_lm.embeddings import bounded_rows, largest_cosine
 from case_studies.tiny_lm.model import TinyLM, build

@@ -10,8 +10,8 @@ import torch
 from scipy import stats
 
 import controls as ct
+from case_studies.files import write
 from case_studies.tiny_lm.baselines import bigram_loss, unigram_loss
-from case_studies.tiny_lm.checkpoints import write
 from case_studies.tiny_lm.compare import compare
 from case_studies.tiny_lm.corpus import windows
 from case_studies.tiny_lm.embeddings import bounded_rows, largest_cosine
