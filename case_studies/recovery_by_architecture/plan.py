@@ -40,6 +40,8 @@ class Plan:
         Of the kinds that have no k, chosen so that about as many latents are active.
     scored : int
         Fresh rows on which explained variance is taken.
+    sweep : tuple of float
+        Step sizes to try at the size of the short form.
     """
 
     d: int
@@ -51,6 +53,7 @@ class Plan:
     worlds: dict[tuple[str, str], int]
     penalty: dict[str, float] = field(default_factory=lambda: {"JumpReLU": 1.0, "ReLU": 1.0})
     scored: int = 4000
+    sweep: tuple[float, ...] = ()
 
     def world(self, setting: str, rng: np.random.Generator) -> PlantedDictionary:
         """Return a world: features equally often active, or at rates that are log-uniform over four decades."""
@@ -82,6 +85,7 @@ FULL = Plan(
         (VARIABLE, "TopK"): 1,
         (VARIABLE, "BatchTopK"): 1,
     },
+    sweep=(1e-3, 3e-3, 1e-2),
 )
 SHORT = Plan(
     d=24,

@@ -7,17 +7,21 @@ kept in ``parts/`` and is not done again; a training that was stopped goes on fr
 from __future__ import annotations
 
 import argparse
-import json
+import itertools
 import platform
-import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import controls as ct
-from case_studies.recovery_by_architecture.plan import FULL, HERE, SHORT, Plan
-from case_studies.recovery_by_architecture.report import into_readme, report
-from case_studies.tiny_lm.checkpoints import write_json
+from case_studies import page
+from case_studies.files import kept
+from case_studies.recovery_by_architecture.plan import CONSTANT, FULL, HERE, SHORT, Plan
+from case_studies.recovery_by_architecture.report import report
 from controls.core.rng import stream
+
+_SWEPT = 3  # worlds for each step size
 
 
 def train(plan: Plan, setting: str, kind: str, seed: int, checkpoint: Path) -> dict[str, Any]:
@@ -25,13 +29,12 @@ def train(plan: Plan, setting: str, kind: str, seed: int, checkpoint: Path) -> d
     key = ("recovery_by_architecture", setting, kind, seed)
     world = plan.world(setting, stream(seed, *key, "world"))
     batches = world.batches(plan.batch, stream(seed, *key, "rows"))
-    started = time.perf_counter()
     found = ct.finders.train_stream(
         plan.sae(kind), batches, stream(seed, *key, "sae"), checkpoint=checkpoint, every=1000
     )
-    seconds = time.perf_counter() - started
     fresh = ct.Problem(world.activations(plan.scored, stream(seed, *key, "scored")))
     cosines = ct.metrics.MMCS(world.directions).per_direction(found, fresh)
+    alive = round(plan.m * (1 + ct.metrics.neg_dead_share(found, fresh)))
     return {
         "setting": setting,
         "kind": kind,
@@ -40,7 +43,8 @@ def train(plan: Plan, setting: str, kind: str, seed: int, checkpoint: Path) -> d
         "l0": round(-ct.metrics.neg_l0(found, fresh), 2),
         "recovered": round(float((cosines > 0.8).mean()), 5),
         "mmcs": round(float(cosines.mean()), 4),
-        "seconds": round(seconds),
+        "alive": alive,
+        "chance": round(ct.metrics.chance_cosine(alive, plan.d), 4),  # of as many random directions
     }
 
 
@@ -51,29 +55,31 @@ def study(plan: Plan, parts: Path) -> dict[str, Any]:
         for (setting, kind), worlds in plan.worlds.items():
             if seed < worlds:
                 path = parts / f"{setting}-{kind}-{seed}.json"
-                if not path.exists():
-                    checkpoint = path.with_suffix(".checkpoint")
-                    write_json(path, train(plan, setting, kind, seed, checkpoint))
-                    checkpoint.unlink(missing_ok=True)
-                trained.append(json.loads(path.read_text(encoding="utf-8")))
+                checkpoint = path.with_suffix(".checkpoint")
+                trained.append(kept(path, partial(train, plan, setting, kind, seed, checkpoint)))
+                checkpoint.unlink(missing_ok=True)
                 print(trained[-1], flush=True)
     sizes = {name: getattr(plan, name) for name in ("d", "m", "active", "steps", "batch", "lr")}
     return {
         "form": "short" if plan == SHORT else "full",
         "python": platform.python_version(),
         **sizes,
-        "chance": round(ct.metrics.chance_cosine(plan.m, plan.d), 4),
         "trained": trained,
+        "sweep": sweep(plan, parts),
     }
 
 
-def keep(results: dict[str, Any], place: Path) -> None:
-    """Write results.json, and the README's block where there is a README."""
-    write_json(place / "results.json", results)
-    readme = place / "README.md"
-    if readme.exists():
-        readme.write_text(into_readme(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
-    print(f"Written: {place / 'results.json'}")
+def sweep(plan: Plan, parts: Path) -> list[dict[str, Any]]:
+    """Return what SAEs with other step sizes find, at the size of the short form."""
+    found = []
+    for lr, kind, seed in itertools.product(plan.sweep, ("TopK", "BatchTopK"), range(_SWEPT)):
+        path = parts / f"sweep-{lr:g}-{kind}-{seed}.json"
+        swept = replace(SHORT, lr=lr)
+        found.append(
+            {"lr": lr} | kept(path, partial(train, swept, CONSTANT, kind, seed, path.with_suffix(".checkpoint")))
+        )
+        path.with_suffix(".checkpoint").unlink(missing_ok=True)
+    return found
 
 
 def main(arguments: list[str] | None = None, folder: Path | None = None) -> dict[str, Any]:
@@ -88,7 +94,7 @@ def main(arguments: list[str] | None = None, folder: Path | None = None) -> dict
     results = study(SHORT if chosen.short else FULL, own)
     print(f"\n{report(results)}")
     if place is not None:
-        keep(results, place)
+        page.keep(place, results, report(results))
     return results
 
 

@@ -57,18 +57,23 @@ def cell(
 
 
 def _scores(found: list[Any], test: ct.Problem, trained: np.ndarray) -> dict[str, float]:
-    first, second = found
-    scores = {
-        "explained": ct.metrics.explained_variance(first, test),
-        "entropy": ct.metrics.TokenEntropy()(first, test),
-        "excess": ct.metrics.TokenEntropy(correction="shuffle", draws=2)(first, test),
-        "stability": (_near(first, second) + _near(second, first)) / 2,
+    """Return the scores of a cell: means over its SAEs, and what they have in common."""
+    each = [_of_one(one, test) for one in found]
+    scores = {name: float(np.mean([of_one[name] for of_one in each])) for name in each[0]} | {
+        "stability": ct.metrics.SeedStability()(found, test),
         # Of the trained cell itself, its second seed: what another seed of the same SAE agrees by.
-        "like_trained": ct.metrics.MMCS(trained)(second, test),
-        "alive": 1 + ct.metrics.neg_dead_share(first, test),
+        "like_trained": ct.metrics.MMCS(trained)(found[1], test),
     }
     return {name: round(float(score), 5) for name, score in scores.items()}
 
 
-def _near(first: Any, second: Any) -> float:
-    return float((first.directions @ second.directions.T).max(axis=1).mean())
+def _of_one(found: Any, test: ct.Problem) -> dict[str, float]:
+    entropy = ct.metrics.TokenEntropy()(found, test)
+    excess = ct.metrics.TokenEntropy(correction="shuffle", draws=2)(found, test)
+    return {
+        "explained": ct.metrics.explained_variance(found, test),
+        "entropy": entropy,
+        "excess": excess,
+        "share": entropy / (entropy - excess),  # of the entropy that the same activations have on other rows
+        "alive": 1 + ct.metrics.neg_dead_share(found, test),
+    }

@@ -6,17 +6,17 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from case_studies.sae_on_random_models.compare import values
 from case_studies.sae_on_random_models.plan import MODELS, REAL, SCORES
-from case_studies.sae_on_random_models.report import values
 
 _COLOURS = ("#1b5e9c", "#b4451f", "#e0a03c", "#6c8c3c", "#8a5a9e")
 
 
 def draw(results: dict[str, Any]) -> Figure:
     """Return the figure: a panel a score, a line a model, a dot a seed."""
-    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
+    figure = Figure(figsize=(13.5, 3.6), layout="constrained")
     layers = results["layers"]
-    for axes, score in zip(figure.subplots(1, 3), ("explained", "entropy", "stability"), strict=True):
+    for axes, score in zip(figure.subplots(1, 4), ("explained", "entropy", "share", "stability"), strict=True):
         for model, colour in zip(MODELS, _COLOURS, strict=True):
             found = [values(results["cells"], score, model=model, text=REAL, layer=layer) for layer in layers]
             places = range(len(layers))

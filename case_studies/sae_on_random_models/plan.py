@@ -29,7 +29,9 @@ SCORES = {
     "explained": "explained variance",
     "entropy": "token entropy, nats",
     "excess": "token entropy above shuffled rows",
+    "share": "token entropy as a share of that of shuffled rows",
     "stability": "agreement of two seeds",
+    "alive": "share of latents that fire",
     "like_trained": "MMCS with the trained model's SAE",
 }
 

@@ -2,84 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-import controls as ct
-from case_studies.sae_on_random_models.plan import MODELS, REAL, SCORES, TEXTS, TRAINED, Plan
-
-BEGIN, END = "<!-- results: written by run.py -->", "<!-- end of results -->"
-Cells = Sequence[dict[str, Any]]
-
-
-def values(cells: Cells, score: str, **where: Any) -> np.ndarray:
-    """Return a score of the cells that are so, in the order of their seeds."""
-    chosen = [cell for cell in cells if all(cell[name] == wanted for name, wanted in where.items())]
-    return np.array([cell[score] for cell in sorted(chosen, key=lambda cell: cell["seed"])])
-
-
-def comparisons(cells: Cells, plan: Plan) -> list[dict[str, Any]]:
-    """Compare the trained models on real text with every other cell, layer by layer, model by model."""
-    found = []
-    for score in SCORES:
-        for layer in plan.layers:
-            own = values(cells, score, model=TRAINED, text=REAL, layer=layer)
-            for model, text in ((m, t) for m in MODELS for t in TEXTS if (m, t) != (TRAINED, REAL)):
-                other = values(cells, score, model=model, text=text, layer=layer)
-                result = ct.compare_models(own, other, names=("trained, real", f"{model}, {text}"))
-                found.append(
-                    {
-                        "score": score,
-                        "layer": layer,
-                        "model": model,
-                        "text": text,
-                        "difference": round(result.estimate.value, 4),
-                        "low": round(result.estimate.low, 4),
-                        "high": round(result.estimate.high, 4),
-                        "p": round(result.p_value, 4),
-                        "p_lower": round(result.p_lower, 4),
-                        "verdict": str(result.verdict),
-                    }
-                )
-    return found
-
-
-def slopes(cells: Cells, plan: Plan) -> list[dict[str, Any]]:
-    """Return by how much token entropy rises from the first layer to the last, on real text, model by model."""
-    first, last = plan.layers[0], plan.layers[-1]
-
-    def rise(model: str) -> np.ndarray:
-        of = {layer: values(cells, "entropy", model=model, text=REAL, layer=layer) for layer in (first, last)}
-        return of[last] - of[first]
-
-    found = []
-    for model in MODELS:
-        record: dict[str, Any] = {"model": model, "rise": round(float(rise(model).mean()), 4)}
-        if model != TRAINED:
-            result = ct.compare_models(rise(TRAINED), rise(model), names=(TRAINED, model))
-            record |= {
-                "difference": round(result.estimate.value, 4),
-                "low": round(result.estimate.low, 4),
-                "high": round(result.estimate.high, 4),
-                "p": round(result.p_value, 4),
-                "verdict": str(result.verdict),
-            }
-        found.append(record)
-    return found
+from case_studies import page
+from case_studies.sae_on_random_models.compare import Cells, values
+from case_studies.sae_on_random_models.plan import MODELS, REAL, SCORES, TEXTS, TRAINED
 
 
 def report(results: dict[str, Any]) -> str:
     """Return the results as Markdown."""
-    parts = [_facts(results), _slopes(results), *(_score(results, score) for score in SCORES), *_larger(results)]
+    scores = [_score(results, score) for score in SCORES]
+    parts = [_facts(results), _slopes(results), _orders(results), *scores, *_larger(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def into_readme(readme: str, results: dict[str, Any]) -> str:
-    """Return the README with the results between its markers."""
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n{report(results)}{END}{rest.split(END)[1]}"
 
 
 def _facts(results: dict[str, Any]) -> str:
@@ -89,31 +24,43 @@ def _facts(results: dict[str, Any]) -> str:
         f"quarter to score them; {results['latents']} latents, {results['k']} at a token, {results['steps']} steps. "
         f"{results['seconds'] / 60:.0f} minutes for the tiny model on one thread. Means over seeds; in "
         "brackets the 95% interval of trained on real text minus that cell, over models; a star where the exact "
-        "two-sample test has p ≤ .05 in its direction (uncorrected: one table is one family to correct over)."
+        "test (of two samples; of signs, where the models are the same) has p ≤ .05, two-sided (uncorrected: one table "
+        "is one family to correct over)."
     )
 
 
 def _slopes(results: dict[str, Any]) -> str:
-    rows = []
-    for found in results["slopes"]:
-        row = [found["model"], f"{found['rise']:+.2f}"]
-        if "p" in found:
-            ends = f"[{found['low']:+.2f}, {found['high']:+.2f}]"
-            row += [f"{found['difference']:+.2f} {ends}".replace("-", "−"), f"{found['p']:.3g}", found["verdict"]]
-        rows.append(row + [""] * (5 - len(row)))
-    head = ["model", "rise", "trained − this, 95% interval", "p", "verdict"]
     layers = results["layers"]
-    return (
-        f"### Does token entropy rise with depth?\n\nFrom `{layers[0]}` to `{layers[-1]}`, on real text:\n\n"
-        + _table(head, rows)
+    title = f"### Does token entropy rise with depth?\n\nFrom `{layers[0]}` to `{layers[-1]}`, on real text:\n\n"
+    return title + _changes(results["slopes"], "rise")
+
+
+def _orders(results: dict[str, Any]) -> str:
+    title = (
+        f"### Does the order of tokens matter?\n\nReal text minus shuffled text, after `{results['layers'][-1]}`:\n\n"
     )
+    return title + _changes(results["orders"], "real − shuffled")
+
+
+def _changes(found: list[dict[str, Any]], what: str) -> str:
+    rows = []
+    for each in found:
+        beside = each.get("beside")
+        more = [_interval(beside), f"{beside['p']:.2g}"] if beside else ["", ""]
+        rows.append([SCORES[each["score"]], each["model"], _interval(each["change"]), *more])
+    return page.table(["score", "model", f"{what} [95%]", "trained − this [95%]", "p, two-sided"], rows)
+
+
+def _interval(compared: dict[str, float], digits: int = 3) -> str:
+    value, low, high = (f"{compared[name]:+.{digits}f}".replace("-", "−") for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _score(results: dict[str, Any], score: str) -> str:
     lines = []
     for layer in results["layers"]:
         rows = [[model, *(_cell(results, score, layer, model, text) for text in TEXTS)] for model in MODELS]
-        lines.append(f"After `{layer}`:\n\n{_table(['model', *(f'{text} text' for text in TEXTS)], rows)}")
+        lines.append(f"After `{layer}`:\n\n{page.table(['model', *(f'{text} text' for text in TEXTS)], rows)}")
     return f"### {SCORES[score][0].upper()}{SCORES[score][1:]}\n\n" + "\n\n".join(lines)
 
 
@@ -127,7 +74,7 @@ def _cell(results: dict[str, Any], score: str, layer: str, model: str, text: str
         for each in results["comparisons"]
         if (each["score"], each["layer"], each["model"], each["text"]) == (score, layer, model, text)
     )
-    star = "*" if min(compared["p"], compared["p_lower"]) <= 0.05 else ""
+    star = "*" if compared["p"] <= 0.05 else ""
     return f"{mean} [{compared['low']:+.2f}, {compared['high']:+.2f}]{star}".replace("-", "−")
 
 
@@ -157,19 +104,20 @@ def _corners(part: dict[str, Any]) -> str:
     return (
         f"### MiniLM, four corner cells\n\n{first['rows']:,} tokens of {first['documents']} files, after "
         f"`encoder.layer.3`; intervals over files that were held out, and draws; {part['seconds'] / 60:.0f} minutes. "
-        f"WORSE THAN CONTROL says that the score is lower, which of entropy is no judgement.\n\n{_table(head, rows)}"
+        "WORSE THAN CONTROL says that the score is lower, which of entropy is no judgement.\n\n"
+        + page.table(head, rows)
     )
 
 
 def _few(name: str, part: dict[str, Any]) -> str:
     layer, title = part["cells"][0]["layer"], {"minilm": "MiniLM", "smollm2": "SmolLM2"}[name]
     tables = []
-    for score in ("explained", "entropy", "stability", "like_trained"):
+    for score in SCORES:
         models = dict.fromkeys(cell["model"] for cell in part["cells"])
         texts = dict.fromkeys(cell["text"] for cell in part["cells"])
         rows = [[model, *(_seen(part["cells"], score, model, text) for text in texts)] for model in models]
         what = SCORES[score][0].upper() + SCORES[score][1:]
-        tables.append(f"{what}:\n\n{_table(['model', *(f'{text} text' for text in texts)], rows)}")
+        tables.append(f"{what}:\n\n{page.table(['model', *(f'{text} text' for text in texts)], rows)}")
     return (
         f"### {title}, {part['draws']} draws of each cell\n\nDescriptive: too few draws for a test or an interval. "
         f"{part['rows']:,} tokens of {part['documents']} files, after `{layer}`; both draws of a cell; of trained on "
@@ -179,8 +127,3 @@ def _few(name: str, part: dict[str, Any]) -> str:
 
 def _seen(cells: Cells, score: str, model: str, text: str) -> str:
     return ", ".join(f"{value:.2f}" for value in values(cells, score, model=model, text=text)).replace("-", "−")
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from case_studies.recovery_by_architecture.plan import CONSTANT, FULL, HERE, SHORT, THEIRS, VARIABLE
-from case_studies.recovery_by_architecture.report import into_readme, of_kind
+from case_studies.recovery_by_architecture.report import of_kind
 from case_studies.recovery_by_architecture.run import main
 
 
@@ -25,6 +25,9 @@ def check(results):
     assert min(of_kind(results, CONSTANT, kind, "explained").min() for kind in ("TopK", "BatchTopK")) > 0.6
     for kind in ("TopK", "BatchTopK"):
         np.testing.assert_allclose(of_kind(results, CONSTANT, kind, "l0"), results["active"], rtol=0.05)
+    many, few = (of_kind(results, CONSTANT, kind, "alive") / results["m"] for kind in ("TopK", "BatchTopK"))
+    assert many.min() > 0.9
+    assert few.max() < 0.2  # most latents of BatchTopK die, which is why it finds nothing
 
 
 def test_the_short_form_keeps_the_order_of_the_kinds(short):
@@ -50,8 +53,6 @@ def test_worlds_have_the_sizes_of_the_paper():
     assert set(THEIRS) >= set(FULL.worlds)
 
 
-def test_the_page_says_what_the_results_say():
+def test_the_published_results_are_what_is_expected():
     results = json.loads((HERE / "results.json").read_text())
-    readme = (HERE / "README.md").read_text()
-    assert into_readme(readme, results) == readme
     check(results)
