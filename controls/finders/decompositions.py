@@ -223,7 +223,8 @@ class ICA(_Fitted):
 
     Notes
     -----
-    Latents have either sign and variance 1. Cost: that of ``sklearn.decomposition.FastICA``.
+    Latents have either sign and variance 1; activations of a lower rank than ``n_latents`` are refused. Cost: that of
+    ``sklearn.decomposition.FastICA``.
 
     Examples
     --------
@@ -248,6 +249,10 @@ class ICA(_Fitted):
         """Return the components."""
         from sklearn.decomposition import FastICA
 
+        rows = self._rows(problem)
+        rank = np.linalg.matrix_rank(rows - rows.mean(axis=0))
+        if rank < self.n_latents:
+            raise InputError(f"n_latents must be at most the rank of the activations, {rank}, got {self.n_latents}.")
         model = FastICA(self.n_latents, whiten="unit-variance", max_iter=self.max_iter, random_state=_seed(rng))
-        _fitted(model, self._rows(problem))
+        _fitted(model, rows)
         return _decomposed(model, np.asarray(model.mixing_).T, model.mean_, self.sites)

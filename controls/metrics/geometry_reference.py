@@ -37,7 +37,7 @@ def geometry_reference(
         What they share with the finding. "isotropic": m and d. "covariance": rows are Gaussian with
         ``covariance`` (for example that of the activations), or with the second moments of the finding's own
         directions where it is None, at length 1. "spectrum": the singular values of its directions, with
-        directions otherwise uniformly random: see ``reference_directions``.
+        directions whose law no rotation and no order of latents changes: see ``reference_directions``.
     covariance : array of shape (d, d), optional
     draws : int, default 39
     rng : numpy.random.Generator

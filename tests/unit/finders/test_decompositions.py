@@ -56,3 +56,10 @@ def test_what_they_cannot_do_is_said(X):
         ct.finders.PCA(1).fit(ct.Problem(np.ones((5, 2))), rng)
     with pytest.warns(ControlsWarning, match="did not converge"):
         ct.finders.NMF(3, max_iter=1).fit(ct.Problem(np.abs(X)), rng)
+
+
+def test_more_components_than_the_rank_are_refused():
+    rng = np.random.default_rng(0)
+    flat = rng.laplace(size=(100, 2)) @ rng.normal(size=(2, 6)) + 3.0
+    with pytest.raises(InputError, match="n_latents must be at most the rank of the activations, 2, got 4"):
+        ct.finders.ICA(4).fit(ct.Problem(flat), rng)
