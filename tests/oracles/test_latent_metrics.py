@@ -82,7 +82,7 @@ def test_sparse_probes_are_those_of_scikit_learn_on_the_other_units(world, k):
         gaps = np.abs(Z[train & (y == 1)].mean(axis=0) - Z[train & (y == 0)].mean(axis=0))
         best = np.argsort(-gaps, kind="stable")[:k]
         scaler = StandardScaler().fit(Z[train][:, best])
-        probe = LogisticRegression(max_iter=1000).fit(scaler.transform(Z[train][:, best]), y[train])
+        probe = LogisticRegression(max_iter=10_000, tol=1e-10).fit(scaler.transform(Z[train][:, best]), y[train])
         scores[test] = probe.decision_function(scaler.transform(Z[test][:, best]))
         areas.append(roc_auc_score(y[test], scores[test]))
     found = M.SparseProbing(k=k)(V, problem)
