@@ -8,7 +8,7 @@ from typing import final
 
 HERE = Path(__file__).parent
 STAGES = ("start", "early", "middle", "end")
-BY_FREQUENCY, ALIKE, SPELLINGS = "by frequency", "all alike", "one of each spelling, by frequency"
+BY_FREQUENCY, ALIKE, SPELLINGS = "by frequency", "all alike", "one of each spelling, all alike"
 COUNTED = (BY_FREQUENCY, ALIKE, SPELLINGS)
 SCORES = {
     "neighbour": "cosine with the nearest other atom",

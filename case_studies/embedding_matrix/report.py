@@ -81,7 +81,7 @@ def _tables(part: dict[str, Any], errors: Callable[..., str], looks: Callable[..
     yield f"{share}, of basis pursuit's own codes, by frequency:\n\n{errors('error', BY_FREQUENCY)}"
     yield f"Least squares on the same atoms, by frequency:\n\n{errors('refit', BY_FREQUENCY)}"
     yield f"Least squares, every token once:\n\n{errors('refit', ALIKE)}"
-    yield f"Least squares, one token of each spelling, by frequency ({_left(part)}):\n\n{errors('refit', SPELLINGS)}"
+    yield f"Least squares, one token of each spelling, once ({_left(part)}):\n\n{errors('refit', SPELLINGS)}"
     yield f"What the dictionaries look like, by frequency:\n\n{looks(BY_FREQUENCY)}"
     yield f"The same, every token once:\n\n{looks(ALIKE)}"
 

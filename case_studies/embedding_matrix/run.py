@@ -22,7 +22,6 @@ from case_studies.embedding_matrix import embeddings
 from case_studies.embedding_matrix.embeddings import Embedding
 from case_studies.embedding_matrix.figure import draw
 from case_studies.embedding_matrix.plan import (
-    ALIKE,
     BY_FREQUENCY,
     COUNTED,
     FULL,
@@ -72,9 +71,8 @@ def draw_of_smollm2(draw: int, plan: Pursuit) -> dict[str, Any]:
 
 
 def _counted(embedding: Embedding, how: str) -> Embedding:
-    if how == ALIKE:
-        return replace(embedding, counts=np.ones_like(embedding.counts))
-    return embedding.one_of_each_spelling() if how == SPELLINGS else embedding
+    chosen = embedding.one_of_each_spelling() if how == SPELLINGS else embedding
+    return chosen if how == BY_FREQUENCY else replace(chosen, counts=np.ones_like(chosen.counts))
 
 
 def _scores(embedding: Embedding, rows: str, plan: Pursuit, rng: np.random.Generator) -> dict[str, float]:
